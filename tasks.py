@@ -1,0 +1,3 @@
+from fabfile import namespace
+
+__all__ = ["namespace"]
