@@ -1,0 +1,30 @@
+"""The console script ``fleet``, and ``python -m fleet_tasks``: Ctrl-C is quiet from the first moment on."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Loads the command line, which takes a moment in which people may change their mind, and starts it."""
+    try:
+        from fleet_tasks import program
+
+        try:
+            program.main()
+        finally:
+            # Here a full disk is one sentence; left to the interpreter's own end it would be a traceback. There is
+            # no standard output at all where a caller closed it.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except OSError as error:
+        # The buffer still holds what could not be written: it goes nowhere, so that the end does not trip over it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(f"{error.strerror or error}.") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""An agent brought to a device: what is current is kept, what is sent is checked, and the swap is one step."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from fleet_tasks import errors
+from fleet_tasks.actions import saying
+from fleet_tasks.actions.saying import Saying
+from fleet_tasks.actions.stage import PATIENCE, Clock, Stage, result
+from fleet_tasks.actions.status import ARCHITECTURES, agent_values, exported
+from fleet_tasks.agents.contract import Agent, Payload, Platform
+from fleet_tasks.conversation import Conversation, Said
+from fleet_tasks.errors import DeviceError
+from fleet_tasks.frames import Frame
+from fleet_tasks.jobs import Job
+from fleet_tasks.results import Result
+from fleet_tasks.transfer import Manifest, Outgoing, same
+from fleet_tasks.uploads import answer_ready, expect, told_digests
+
+REFUSALS: dict[str, type[DeviceError]] = {
+    "not-executable": errors.NotExecutable,
+    "requirement-missing": errors.RequirementMissing,
+    "wrong-binary": errors.WrongBinary,
+}
+"""What the ``code`` that a deploy script may print stands for."""
+PLAIN = re.compile(rb"\./([A-Za-z0-9_][A-Za-z0-9_.+/-]*|\.[A-Za-z0-9_+-][A-Za-z0-9_.+/-]*)")
+"""Names of files that fit into a line of the script's."""
+
+
+def deploy(stage: Stage, job: Job) -> Result:
+    """Installs or updates the job's agent; raises DeviceError, and then what was there before still is."""
+    clock = Clock()
+    agent = stage.agent(job.agent or "shell")
+    if not agent.installs:
+        return result(stage, job, clock, exit_status=0, stdout=b"nothing to install\n")
+    values = {
+        **agent_values(agent),
+        **saying.supervision(secrets.token_hex(16), saying.INSTALLING),
+        "id": secrets.token_hex(6),
+        "script": agent.script("deploy"),
+        "status_script": agent.script("status"),
+        "link": agent.link or "",
+    }
+    parts = ("supervisor", "files", "facts", "deploy")
+    script = stage.script("deploy", parts, values, **exported(agent, job, stage))
+    stage.tell("deploying")
+    with stage.conversation(script) as talk:
+        done = _Deploy(stage, agent, talk).carry_out()
+    return result(stage, job, clock, exit_status=0, stdout=done.encode())
+
+
+@dataclass
+class _Deploy:
+    stage: Stage
+    agent: Agent
+    talk: Conversation
+    payload: Payload | None = None
+    sent: bool = False
+    told: str = ""
+    kept: frozenset[str] = frozenset()
+
+    def carry_out(self) -> str:
+        """Answers the script until it ends; returns a sentence on what was done."""
+        items = self.stage.words(self.talk, saying.INSTALLING + PATIENCE)
+        platform = Platform("", "")
+        for item in items:
+            if not isinstance(item, Frame):
+                continue
+            if item.word == "platform":
+                platform = _platform(item, self.stage.device.arch)
+            elif item.word == "installed":
+                self._decide(items, platform, item.rest.strip())
+            elif item.word == "ready":
+                self._send(items, item)
+            elif item.word == "says":
+                self._judge(saying.listen(items))
+        version = self._payload.version if self._payload.files else self.told or self._payload.version
+        return f"installed {self.agent.name} {version}\n" if self.sent else f"{self.agent.name} {version} is current\n"
+
+    @property
+    def _payload(self) -> Payload:
+        if self.payload is None:
+            raise errors.WrongPlatform(f"There is no {self.agent.name} for {self.stage.device.name}.")
+        return self.payload
+
+    def _decide(self, items: Iterator[Said | Frame], platform: Platform, installed: str) -> None:
+        """Keeps what is installed when it is the same version and the same bytes; else has it replaced."""
+        self.payload = self.stage.stopping.awaiting(lambda: self.agent.payload(platform))
+        version, names = self._payload.version, self._payload.files.keys()
+        current = installed == version
+        if installed and names and (current or len(names) > 1):
+            self.talk.say(f"verify {installed}")
+            found, style = told_digests(items)
+            alike = same(_manifest(self._payload), found, style)
+            current = current and alike == names
+            if not current and style != "sizes":
+                self._take_over(items, installed, alike, found.keys())
+        self.talk.say("keep" if current else f"install {version}")
+
+    def _take_over(
+        self, items: Iterator[Said | Frame], installed: str, alike: set[str], there: Collection[bytes]
+    ) -> None:
+        """Has the device begin with the files of another version that are as they are here, and with no others."""
+        names = [PLAIN.fullmatch(name) for name in there]
+        if not alike or not all(names):
+            return
+        self.talk.say(f"base {installed}")
+        if expect(items, "based", "baseless").word == "baseless":
+            return
+        for name in names:
+            if name and name[1].decode() not in alike:
+                self.talk.say(f"drop {name[1].decode()}")
+        self.kept = frozenset(alike)
+
+    def _send(self, items: Iterator[Said | Frame], ready: Frame) -> None:
+        entries = [each for each in _entries(self._payload) if each.folder or each.name not in self.kept]
+        answer_ready(self.talk, items, ready, entries, self._note, _manifest(self._payload, self.kept))
+        self.sent = True
+
+    def _judge(self, said: Saying) -> None:
+        self.told = said.values.get("version", "")
+        if said.status == 0:
+            return
+        kind: type[DeviceError] = REFUSALS.get(said.values.get("code", ""), errors.AgentUnready)
+        raise kind(f"{self.agent.name} does not run on {self.stage.device.name}: {said.reason}")
+
+    def _note(self, line: bytes) -> None:
+        self.stage.tell("deploying", line)
+
+
+def _platform(frame: Frame, arch: str | None) -> Platform:
+    os_name, machine = [*frame.parts, "", ""][:2]
+    return Platform(os_name.lower(), arch or ARCHITECTURES.get(machine, machine))
+
+
+def _entries(payload: Payload) -> Iterator[Outgoing]:
+    """The payload's files, with the folders above them."""
+    folders: set[str] = set()
+    for name, path in sorted(payload.files.items()):
+        parts = name.split("/")
+        for depth in range(1, len(parts)):
+            folder = "/".join(parts[:depth])
+            if folder not in folders:
+                folders.add(folder)
+                yield Outgoing(path, folder, folder=True, mode=0o755)
+        status = path.stat()
+        yield Outgoing(path, name, folder=False, mode=status.st_mode & 0o755 | 0o600, size=status.st_size)
+
+
+def _manifest(payload: Payload, only: Collection[str] | None = None) -> Manifest:
+    """The digests of a payload's files, or of those among them."""
+    manifest = Manifest()
+    for entry in _entries(payload):
+        if not entry.folder and (only is None or entry.name in only):
+            with entry.path.open("rb") as file:
+                manifest.add(entry, hashlib.file_digest(file, "sha256").hexdigest())
+    return manifest

@@ -1,0 +1,1 @@
+exec "$FLEET_AGENT_HOME/bin/fleet-demo" agent

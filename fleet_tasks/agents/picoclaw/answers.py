@@ -1,0 +1,88 @@
+"""What PicoClaw prints: a banner, log lines perhaps, and the answer behind a lobster."""
+
+from __future__ import annotations
+
+import re
+
+from fleet_tasks.agents.contract import Outcome, failure_sentence
+from fleet_tasks.results import Problem
+
+OURS = {73: "no-space", 78: "agent-unready"}
+"""What our own dispatch.sh exits with, as sysexits.h has it (EX_CANTCREAT, EX_CONFIG); PicoClaw knows 0 and 1."""
+SHORT = 400
+"""Bytes that a sentence of PicoClaw's own may have; longer ones are a model's."""
+LONGEST = 300
+"""Characters of a reason that are passed on."""
+
+_ANSWER = re.compile("^🦞 ?".encode(), re.MULTILINE)
+_BANNER = re.compile(r"\A\s*(?:(?:\x1b\[[0-9;]*m|[ \t\r\u2500-\u259f])*\n)*")
+_LOG = re.compile(r"^\d\d:\d\d:\d\d (?:\x1b\[[0-9;]*m)?[A-Z]{3}(?:\x1b\[[0-9;]*m)? .*\n?", re.MULTILINE)
+_STATUS = re.compile(r"[Ss]tatus:? (\d{3})|\((\d{3})\)")
+_MESSAGE = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)')
+
+GUIDANCE = {
+    401: "Check the provider's key: its variable in the environment, or secrets: in fleet.yaml.",
+    403: "Check what the provider's key may do.",
+    404: "Check model: and the provider's api_base: in fleet.yaml.",
+    429: "Wait a while, or visit fewer devices at once: -j 4",
+}
+
+
+def cut(stdout: bytes) -> bytes:
+    """The answer: all that follows the first lobster at the beginning of a line; without one, what is no noise."""
+    found = _ANSWER.search(stdout)
+    if found:
+        return stdout[found.end() :]
+    text = _LOG.sub("", _BANNER.sub("", stdout.decode("utf-8", "surrogateescape"), count=1))
+    return text.encode("utf-8", "surrogateescape") if text.strip() else b""
+
+
+def judge(outcome: Outcome) -> Problem | None:
+    """Why the task failed; None when there is a real answer."""
+    if outcome.exit_status in OURS:
+        return Problem(OURS[outcome.exit_status], _last_line(outcome.stderr) or "picoclaw cannot work here.")
+    if outcome.exit_status != 0:
+        return _refused(outcome)
+    answer = cut(outcome.stdout).strip()
+    if not answer or not _ANSWER.search(outcome.stdout):
+        return Problem("agent-failed", "picoclaw ended without an answer.")
+    if len(answer) <= SHORT and b"returned an empty response" in answer:
+        guidance = "Try again, or with another model: --model NAME"
+        return Problem("agent-failed", "The model gave an empty answer.", guidance)
+    if len(answer) <= SHORT and b"max_tool_iterations" in answer:
+        guidance = "Raise it for picoclaw in fleet.yaml: limits: {max_tool_iterations: 100}"
+        return Problem("agent-failed", "The task took more tool calls than it may (max_tool_iterations).", guidance)
+    return None
+
+
+def _refused(outcome: Outcome) -> Problem:
+    """The failure in PicoClaw's own words, or in those of the provider it passes on."""
+    said = outcome.stderr.decode("utf-8", "replace")
+    reason = said.rpartition("Error: ")[2].strip() if "Error: " in said else ""
+    if not reason:
+        return Problem("agent-failed", failure_sentence(outcome.exit_status))
+    failed = "LLM call failed" in reason or "API request failed" in reason
+    status = _STATUS.search(reason) if failed else None
+    if status is None:
+        code = (
+            "agent-unready"
+            if reason.startswith(("error loading config", "error creating provider"))
+            else "agent-failed"
+        )
+        return Problem(code, f"picoclaw failed: {_one_line(reason)}")
+    number = int(status[1] or status[2])
+    message = _MESSAGE.search(reason)
+    detail = message[1] if message else reason.partition("Body:")[2].strip() or reason
+    return Problem(
+        "agent-failed", f"The model's provider refused with {number}: {_one_line(detail)}", GUIDANCE.get(number, "")
+    )
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
+
+
+def _last_line(data: bytes) -> str:
+    lines = data.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1][:LONGEST] if lines else ""

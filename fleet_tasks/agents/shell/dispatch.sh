@@ -1,0 +1,2 @@
+# The task is the script.
+exec sh "$FLEET_TASK_FILE"

@@ -1,0 +1,187 @@
+"""Tasks from a YAML file, from JSON lines, or one for each file of a glob.
+
+A wrong file is refused whole, with the line of what is wrong.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from fleet_tasks.batch.tasks import ID, REDUCE, Task, TaskError, Where, check
+from fleet_tasks.errors import Place, RegistryError, RequestError
+from fleet_tasks.jobs import Send
+from fleet_tasks.registry import spots
+from fleet_tasks.registry.document import Mapping, Node, Scalar, parse
+from fleet_tasks.registry.document import Sequence as Listed
+from fleet_tasks.registry.spots import Spot
+from fleet_tasks.transfer import sends
+
+DEFAULTS = ("agent", "model", "timeout", "fetch", "where", "idempotent", "retries", "expect")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of a batch and what it is called in sentences; ``lines`` when each line is a JSON object."""
+
+    name: str
+    text: str
+    lines: bool
+
+
+def read(source: Source, folder: Path) -> list[Task]:
+    """The tasks of a file, paths relative to ``folder``; raises RegistryError with the line of what is wrong."""
+    defaults, rows = _rows(source)
+    tasks = [_task(spot, number, defaults, folder) for number, spot in enumerate(rows, 1)]
+    if not tasks:
+        raise RegistryError("There is no task in it.", Place(source.name))
+    try:
+        check(tasks)
+    except TaskError as error:
+        # What was read of thousands of tasks is not kept for this: it is read once more.
+        wrong = next(islice(_rows(source)[1], error.number, None))
+        raise wrong.wrong(str(error)) from error
+    return tasks
+
+
+def each(pattern: str, text: str, fetch: Sequence[str]) -> list[Task]:
+    """One task for each file that ``pattern`` names, in the order of their names; each file is sent along."""
+    # Path.glob takes no absolute patterns, and a shell user's pattern may be one.
+    found = glob.glob(str(Path(pattern).expanduser()), recursive=True)  # noqa: PTH207
+    paths = sorted(path for path in found if Path(path).is_file())
+    if not paths:
+        raise RequestError(f"--each {pattern!r} names no file.")
+    return [
+        Task(f"t{index}", text, index, send=(Send(path, Path(path).name),), fetch=tuple(fetch))
+        for index, path in enumerate(paths, 1)
+    ]
+
+
+def _rows(source: Source) -> tuple[dict[str, Spot], Iterator[Spot]]:
+    """What stands behind every task, and the tasks one after the other."""
+    if source.lines:
+        return {}, _json_lines(source)
+    root = spots.fields(Spot(source.name, "", parse(source.text, source.name)), ("defaults", "tasks"))
+    if "tasks" not in root:
+        raise RegistryError("There is no list called tasks.", Place(source.name))
+    defaults = spots.fields(root["defaults"], DEFAULTS) if "defaults" in root else {}
+    return defaults, iter(spots.items(root["tasks"]))
+
+
+def _task(spot: Spot, number: int, defaults: dict[str, Spot], folder: Path) -> Task:
+    given = {**defaults, **spots.fields(spot, KEYS)}
+    if "task" not in given:
+        raise spot.wrong("has no task: say what to do.")
+    said = {key: _READERS[key](value) for key, value in given.items() if key != "send"}
+    if "send" in given:
+        said["send"], said["takes"] = _sends(given["send"], folder)
+    task = Task(**{"id": f"t{number}", "index": number, **said})
+    if task.retries and not task.idempotent:
+        raise given["retries"].wrong("is for idempotent tasks only: say idempotent: true, if it may run again.")
+    return task
+
+
+def _sends(spot: Spot, folder: Path) -> tuple[tuple[Send, ...], tuple[str, ...]]:
+    """Local files, and the ids that ``{from: id}`` names for the outputs of other tasks."""
+    files: list[Send] = []
+    takes: list[str] = []
+    for item in spots.items(spot):
+        if isinstance(item.node, Mapping):
+            found = spots.fields(item, ("from",))
+            if "from" not in found:
+                raise item.wrong("names no task: {from: id}.")
+            takes.append(_id(found["from"]))
+            continue
+        words = spots.path(item)
+        try:
+            files += sends([words if Path(words).is_absolute() else str(folder / words)])
+        except RequestError as error:
+            raise item.wrong(str(error)) from error
+    return tuple(files), tuple(takes)
+
+
+def _where(spot: Spot) -> Where:
+    given = spots.fields(spot, ("device", "group", "tag", "each"))
+    each_one = spots.yes(given.pop("each")) if "each" in given else False
+    where = Where(**{key: _texts(value) for key, value in given.items()}, each=each_one)
+    if not where.named:
+        raise spot.wrong("names no device, group or tag.")
+    return where
+
+
+def _id(spot: Spot) -> str:
+    name = spots.label(spot)
+    if not ID.fullmatch(name) or name.strip(".") == "":
+        raise spot.wrong(f"{name!r} is no id: letters, digits, dot, underscore and dash.")
+    if name == REDUCE:
+        raise spot.wrong(f"The id {REDUCE!r} is kept for the task that puts the answers together.")
+    return name
+
+
+def _ids(spot: Spot) -> tuple[str, ...]:
+    return tuple(_id(item) for item in _listed(spot))
+
+
+def _texts(spot: Spot) -> tuple[str, ...]:
+    return tuple(spots.label(item) for item in _listed(spot))
+
+
+def _listed(spot: Spot) -> list[Spot]:
+    """A list, or one value that stands for a list of one."""
+    return [spot] if isinstance(spot.node, Scalar) and not spot.node.empty else spots.items(spot)
+
+
+def _json_lines(source: Source) -> Iterator[Spot]:
+    decode = json.JSONDecoder(object_pairs_hook=_unrepeated).decode
+    # splitlines() would also divide at U+2028 and its kin, which JSON lets stand in a text.
+    for number, line in enumerate(source.text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            value = decode(line)
+        except ValueError as error:
+            raise RegistryError(f"This line is no JSON object: {error}.", Place(source.name, number)) from error
+        yield Spot(source.name, f"line {number}", _node(value, number))
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return found
+
+
+def _node(value: Any, line: int) -> Node:
+    """A JSON value as the tree that YAML gives, so that one reader serves both."""
+    if isinstance(value, str):
+        return Scalar(line, line, value, plain=False)
+    if isinstance(value, dict):
+        items = {key: _node(each, line) for key, each in value.items()}
+        keys = {key: Scalar(line, line, key, plain=False) for key in value}
+        return Mapping(line, line, True, items, keys, 1)
+    if isinstance(value, list):
+        return Listed(line, line, True, tuple(_node(each, line) for each in value), 1)
+    return Scalar(line, line, json.dumps(value), plain=True)
+
+
+_READERS: dict[str, Callable[[Spot], Any]] = {
+    "id": _id,
+    "task": spots.script,
+    "agent": spots.label,
+    "model": spots.label,
+    "timeout": spots.seconds,
+    "fetch": _texts,
+    "where": _where,
+    "idempotent": spots.yes,
+    "after": _ids,
+    "need": lambda spot: spots.choice(spot, ("all", "any")),
+    "retries": lambda spot: spots.whole(spot, least=0, most=100),
+    "expect": _texts,
+}
+KEYS = (*_READERS, "send")
+"""What a task may say."""

@@ -1,0 +1,260 @@
+"""A Fabric Connection that knows its device, checks its host key, and runs scripts.
+
+The one border where Paramiko's and the system's errors become ours.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import fabric
+from paramiko import AuthenticationException, BadAuthenticationType, Channel, PKey, SSHException
+from paramiko.ssh_exception import ChannelException, IncompatiblePeer
+
+from fleet_tasks import errors
+from fleet_tasks.conversation import Conversation
+from fleet_tasks.hostkeys import HostKey, KnownHosts, known_name
+from fleet_tasks.keys import Keyring, agent_keys
+from fleet_tasks.logins import Login
+from fleet_tasks.runner import CONFIG
+from fleet_tasks.scripts import COMMAND, Script
+from fleet_tasks.transport import FleetTransport, Wire, dial, through_command
+
+BUSY = 0.2
+"""Seconds to wait before a server that opens no channel just now is asked again."""
+
+log = logging.getLogger(__name__)
+
+
+class DeviceConnection(fabric.Connection):  # type: ignore[misc]
+    """The session with one device; ``round_trip`` is how many seconds it last took to open a channel.
+
+    Two devices at one address stay two: connections are told apart by the device's name. ``open`` checks the host
+    key before anything is sent, and raises only ConnectErrors.
+    """
+
+    login: Login
+    transport: FleetTransport | None
+    _keyring: Keyring
+    _known: KnownHosts
+    _through: DeviceConnection | None
+    _lock: threading.Lock
+    _opening: socket.socket | FleetTransport | None
+    throttle: threading.Semaphore
+    round_trip: float
+    _fresh: bool
+
+    def __init__(
+        self,
+        login: Login,
+        keyring: Keyring,
+        known: KnownHosts,
+        through: DeviceConnection | None = None,
+        throttle: threading.Semaphore | None = None,
+    ) -> None:
+        super().__init__(login.host, user=login.user, port=login.port, config=CONFIG.clone(), connect_kwargs={})
+        # Fabric keeps plain attributes in its configuration, so ours go past it.
+        self._set(login=login, _keyring=keyring, _known=known, _through=through)
+        self._set(throttle=throttle or threading.Semaphore(), _lock=threading.Lock(), _opening=None)
+
+    def _identity(self) -> tuple[str, str, str, int]:
+        return (self.login.device, self.host, self.user, self.port)
+
+    def open(self) -> None:
+        """Logs in, within the login's connect_timeout; does nothing when there is a living session."""
+        with self._lock, connecting(self.login):
+            if not self.is_connected:
+                try:
+                    self._open(time.monotonic() + self.login.connect_timeout)
+                finally:
+                    self._set(_opening=None)
+
+    def give_up(self) -> None:
+        """Ends a login that is under way, which then raises; may be called from any thread."""
+        opening = self._opening
+        if isinstance(opening, socket.socket):
+            with suppress(OSError):
+                opening.shutdown(socket.SHUT_RDWR)
+        elif opening is not None:
+            opening.close()
+        if self._through is not None:
+            self._through.give_up()
+
+    def close(self) -> None:
+        """Ends the session; a jump host's is shared and stays open."""
+        transport, self.transport = self.transport, None
+        self._set(_sftp=None)
+        if transport is not None:
+            transport.close()
+
+    def converse(self, script: Script) -> Conversation:
+        """Starts ``script`` on the device; raises LinkError when the session is gone."""
+        transport = self.transport
+        if transport is None:
+            raise errors.ConnectionLost(f"There is no connection to {self.login.device}.")
+        try:
+            asked = time.monotonic()
+            channel = self._channel(transport)
+            self._set(round_trip=time.monotonic() - asked, _fresh=False)
+            return Conversation(self.login.device, script, channel, transport)
+        except ChannelException as error:
+            raise errors.Throttled(f"{self.login.device} opens no more sessions: {error}.") from error
+        except (SSHException, OSError, EOFError) as error:
+            if self._fresh and transport.is_active():  # a session that was used before may have gone stale instead
+                seconds = f"{self.login.connect_timeout:g} s"
+                raise errors.ConnectTimeout(f"{self.login.device} opened no channel within {seconds}.") from error
+            raise errors.ConnectionLost(f"The connection to {self.login.device} is gone: {error}.") from error
+
+    def _channel(self, transport: FleetTransport) -> Channel:
+        """A channel with our shell on it; a server that allows few may still be busy with the end of the last one."""
+        until = time.monotonic() + self.login.connect_timeout
+        while True:
+            try:
+                return transport.execute(COMMAND, timeout=self.login.connect_timeout)
+            except ChannelException:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(BUSY)
+
+    def _open(self, until: float) -> None:
+        login, begun = self.login, time.monotonic()
+        wire = self._wire(until)
+        if login.host_keys == "off":
+            log.warning("%s: its host key is NOT checked (host_keys: off).", login.device)
+        name = login.alias or known_name(login.host, login.port)
+        types = tuple(key.kind for key in self._known.keys(name))
+        transport = FleetTransport(wire, types)
+        self._set(_opening=transport)
+        try:
+            transport.banner_timeout = transport.auth_timeout = max(0.1, until - time.monotonic())
+            transport.channel_timeout = login.connect_timeout
+            transport.start_client(timeout=transport.banner_timeout)
+            shown = transport.get_remote_server_key()
+            self._known.check(name, HostKey(shown.get_name(), shown.asbytes()), login.host_keys)
+            transport.auth_timeout = max(0.1, until - time.monotonic())
+            self._authenticate(transport)
+        except BaseException:
+            transport.close()
+            raise
+        self._set(_fresh=True)
+        self.transport = transport
+        self.client._transport = transport
+        log.debug("%s: logged in to %s in %.3f s.", login.device, login.address, time.monotonic() - begun)
+
+    def _wire(self, until: float) -> Wire:
+        login = self.login
+        left = max(0.1, until - time.monotonic())
+        if self._through is not None:
+            self._through.open()
+            assert self._through.transport is not None  # open() sees to it
+            channel = self._through.transport.open_channel(
+                "direct-tcpip", (login.host, login.port), ("127.0.0.1", 0), timeout=left
+            )
+            return Wire(channel)
+        if login.proxy_command:
+            return through_command(login.proxy_command, left)
+        return dial(login.host, login.port, left, lambda sock: self._set(_opening=sock))
+
+    def _authenticate(self, transport: FleetTransport) -> None:
+        """Offers keys in the order of ssh: named ones, the agent's, then the default files."""
+        login = self.login
+        refused: AuthenticationException | None = None
+        offered = 0
+        for key in self._keys():
+            offered += 1
+            try:
+                transport.auth_publickey(login.user, key)
+                return
+            except BadAuthenticationType as error:
+                refused = error
+                break
+            except AuthenticationException as error:
+                if offered == 1 and not transport.is_active():
+                    raise EOFError from error  # nothing was refused: the link broke, or the server hung up
+                refused = error
+        if login.password is not None and transport.is_active():
+            transport.auth_password(login.user, login.password)
+            return
+        if not offered:
+            self._enter_freely(transport)
+            return
+        raise refused or AuthenticationException("no key was accepted")
+
+    def _enter_freely(self, transport: FleetTransport) -> None:
+        """Some servers (Tailscale's) ask for no key at all."""
+        try:
+            transport.auth_none(self.login.user)
+        except AuthenticationException as error:
+            raise self._keyless() from error
+
+    def _keyless(self) -> errors.NoAgentKey:
+        return errors.NoAgentKey(
+            f"There is no key to offer to {self.login.device}: no key: in the registry, none in an ssh-agent, "
+            "no usable default key in ~/.ssh."
+        )
+
+    def key_trouble(self) -> errors.NoAgentKey | None:
+        """Why a login would have no key to offer, found out without one; None when there is a key, or a password."""
+        try:
+            found = next(self._keys(), None)
+        except errors.NoAgentKey as error:
+            return error
+        return None if found is not None or self.login.password is not None else self._keyless()
+
+    def _keys(self) -> Iterator[PKey]:
+        login = self.login
+        held = agent_keys(login.agent_socket)
+        troubles: list[errors.NoAgentKey] = []
+        for path in login.keys:
+            try:
+                yield self._keyring.load(path)
+            except errors.NoAgentKey as error:
+                troubles.append(error)
+        if troubles and len(troubles) == len(login.keys) and not held:
+            raise troubles[0]
+        if not login.only_keys or troubles:
+            yield from held
+        if not login.keys:
+            yield from self._keyring.defaults()
+
+
+@contextmanager
+def connecting(login: Login) -> Iterator[None]:
+    """Translates whatever a login can raise into a ConnectError that says what to do."""
+    name = login.device
+    begun = time.monotonic()
+    try:
+        yield
+    except errors.DeviceError:
+        raise
+    except BadAuthenticationType as error:
+        kinds = ", ".join(error.allowed_types)
+        raise errors.AuthRefused(f"{name} does not let {login.user} in with a key (it wants {kinds}).") from error
+    except AuthenticationException as error:
+        if "timeout" in str(error).lower():
+            seconds = f"{login.connect_timeout:g} s"
+            raise errors.ConnectTimeout(f"{name} did not answer the login within {seconds}.") from error
+        raise errors.AuthRefused(f"{name} accepts no key of ours for {login.user}.") from error
+    except IncompatiblePeer as error:
+        raise errors.ConnectError(f"{name} speaks no SSH algorithm that we do: {error}.") from error
+    except ChannelException as error:
+        raise errors.ConnectionRefused(f"The jump host cannot reach {login.host}:{login.port}: {error}.") from error
+    except (SSHException, EOFError, OSError) as error:
+        raise _broken(login, error, time.monotonic() - begun) from error
+
+
+def _broken(login: Login, error: Exception, seconds: float) -> errors.ConnectError:
+    text = str(error)
+    # Paramiko has the same words for a banner that took too long and for one that never came.
+    late = isinstance(error, TimeoutError) or seconds >= login.connect_timeout
+    if late or "timeout" in text.lower() or "timed out" in text.lower():
+        return errors.ConnectTimeout(f"{login.device} did not speak SSH within {login.connect_timeout:g} s.")
+    if "banner" in text.lower() or isinstance(error, (EOFError, ConnectionResetError)) or not text:
+        return errors.Throttled(f"{login.device} hung up before the login was through.")
+    return errors.Throttled(f"{login.device} broke off the login: {text}.")
+

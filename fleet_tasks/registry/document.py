@@ -1,0 +1,175 @@
+"""A YAML text as a tree that knows its lines, and nothing of YAML's surprises.
+
+The tree is built from the parser's events, so that what PyYAML would turn into objects, dates or 1.1
+booleans never does: a scalar stays the text it was, with a note whether it was quoted. Tags are
+refused, duplicate keys too; an alias is the node it names, at its own line, and all nodes are counted with
+the aliases, so that a few lines cannot stand for millions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import yaml
+
+from fleet_tasks import ranges
+from fleet_tasks.errors import Place, RegistryError
+
+DEEPEST = 16  # levels of nesting
+MOST = 200_000  # nodes, each alias counted as all that it stands for
+LONGEST = 5_000_000  # bytes
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_ODD_NUMBER = re.compile(r"[-+]?(0[xob][0-9a-f_]+|[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?|\.(inf|nan))", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A text, from one line to another; ``plain`` when it stood there without quotes."""
+
+    line: int
+    end: int
+    text: str
+    plain: bool
+    size: int = 1
+    alias: bool = False
+
+    @property
+    def boolean(self) -> bool | None:
+        """What YAML 1.1 takes the plain word for, if it is one of its booleans."""
+        return _BOOLEANS.get(self.text.lower()) if self.plain else None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no value at all."""
+        return self.plain and self.text.lower() in ("", "~", "null")
+
+    @property
+    def number(self) -> bool:
+        """Whether some reader of YAML would see a number here."""
+        return self.plain and bool(_NUMBER.fullmatch(self.text) or _ODD_NUMBER.fullmatch(self.text))
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Nodes in order; ``flow`` when they stood in brackets."""
+
+    line: int
+    end: int
+    flow: bool
+    items: tuple[Node, ...]
+    size: int
+    alias: bool = False
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Nodes by key; ``keys`` holds the keys themselves, with their lines; ``flow`` when they stood in braces."""
+
+    line: int
+    end: int
+    flow: bool
+    items: dict[str, Node]
+    keys: dict[str, Scalar]
+    size: int
+    alias: bool = False
+
+
+Node = Scalar | Sequence | Mapping
+
+
+def parse(text: str, file: str, *, tags: bool = False) -> Node:
+    """The tree of a YAML text; RegistryError with the line where it is none. ``tags`` lets tags pass, unread."""
+    if len(text) > LONGEST:
+        raise RegistryError(f"is larger than {LONGEST:,} bytes, which is no list of devices.", Place(file))
+    return _Builder(file, tags).document(text)
+
+
+def reads_as_text(text: str) -> bool:
+    """Whether a plain scalar of this text is a text and nothing else, for any reader of YAML."""
+    scalar = Scalar(1, 1, text, plain=True)
+    return not (scalar.empty or scalar.number or scalar.boolean is not None)
+
+
+@dataclass
+class _Builder:
+    """Puts events together; ``anchors`` are the nodes that aliases may name."""
+
+    file: str
+    tags: bool
+    anchors: dict[str, Node] = field(default_factory=dict)
+
+    def document(self, text: str) -> Node:
+        events = yaml.parse(text, Loader=_LOADER)
+        try:
+            next(events)  # the stream's start
+            if isinstance(next(events), yaml.StreamEndEvent):
+                return Mapping(1, 1, False, {}, {}, 0)
+            root = self.node(next(events), events, DEEPEST)
+            next(events)  # the document's end
+            extra = next(events)
+            if not isinstance(extra, yaml.StreamEndEvent):
+                raise self.error("A second YAML document begins here; a file holds one.", extra.start_mark)
+        except yaml.MarkedYAMLError as error:
+            raise self.error(f"This is not YAML: {error.problem}.", error.problem_mark) from error
+        except yaml.YAMLError as error:
+            raise RegistryError(f"is not YAML: {' '.join(str(error).split())}", Place(self.file)) from error
+        return root
+
+    def node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self.anchors:
+                raise self.error(f"The alias *{event.anchor} stands for nothing above it.", event.start_mark)
+            here = _line(event.start_mark)
+            return replace(self.anchors[event.anchor], line=here, end=here, alias=True)
+        if event.tag is not None and not self.tags:
+            raise self.error("YAML tags (!) have no meaning here.", event.start_mark)
+        if depth == 0:
+            raise self.error(f"This is nested more than {DEEPEST} levels deep.", event.start_mark)
+        node = self.built(event, events, depth - 1)
+        if node.size > MOST:
+            raise self.error(f"This stands for more than {MOST:,} values.", event.start_mark)
+        if event.anchor:
+            self.anchors[event.anchor] = node
+        return node
+
+    def built(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+        line, last = _line(event.start_mark), _line(event.end_mark)
+        if isinstance(event, yaml.ScalarEvent):
+            return Scalar(line, last, event.value, plain=not event.style)
+        flow = bool(event.flow_style)
+        children: list[Node] = []
+        inner: Any = next(events)
+        while not isinstance(inner, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+            children.append(self.node(inner, events, depth))
+            inner = next(events)
+        end = _line(inner.end_mark) if flow else max([line, *(child.end for child in children)])
+        size = 1 + sum(child.size for child in children)
+        if isinstance(inner, yaml.SequenceEndEvent):
+            return Sequence(line, end, flow, tuple(children), size)
+        keys = self.keys(children[::2])
+        return Mapping(line, end, flow, dict(zip(keys, children[1::2], strict=True)), keys, size)
+
+    def keys(self, nodes: list[Node]) -> dict[str, Scalar]:
+        keys: dict[str, Scalar] = {}
+        for key in nodes:
+            if not isinstance(key, Scalar):
+                raise RegistryError("A key must be a word.", Place(self.file, key.line))
+            if key.text in keys:
+                sentence = f"{ranges.shown(key.text)} is given twice, first on line {keys[key.text].line}."
+                raise RegistryError(sentence, Place(self.file, key.line))
+            keys[key.text] = key
+        return keys
+
+    def error(self, sentence: str, mark: Any) -> RegistryError:
+        return RegistryError(sentence, Place(self.file, _line(mark) if mark else None))
+
+
+def _line(mark: Any) -> int:
+    """The line of a mark, counted from 1."""
+    return int(mark.line) + 1

@@ -1,0 +1,96 @@
+# Installs an agent: says what the device is and has, is told what to do, takes the payload, lets the agent's
+# own script look at it, and puts it in place in one step.
+
+main() {
+    ft_begin
+    ft_say platform "$(uname -s)" "$(uname -m)"
+    ft_find_base
+    ft_agents=$ft_base/agents/$ft_agent
+    ft_version=
+    read -r ft_version <"$ft_agents/current"
+    ft_say installed "$ft_version"
+    while read -r ft_word ft_wanted <&3; do
+        case $ft_word in
+        verify)
+            ft_digest "$ft_agents/$ft_wanted"
+            ft_say check
+            ;;
+        base) ft_take_over "$ft_wanted" ;;
+        drop) rm -f -- "$ft_run/$ft_wanted" ;;
+        keep) break ;;
+        install)
+            ft_install
+            break
+            ;;
+        esac
+    done
+    [ -n "$ft_word" ] || ft_fail cancelled "The laptop said nothing."
+    ft_find_agent && [ -n "$ft_status_script" ] && ft_agent_says "$ft_status_script"
+    ft_finish
+}
+
+# Begins a version in a folder of its own, out of the way.
+ft_begin_version() {
+    ft_make_base
+    ft_make "$ft_agents"
+    ft_run=$ft_agents/.new-$ft_id
+    ft_make "$ft_run"
+}
+
+# What is the same in the version that is there need not travel again: begins with a copy, of which the laptop then
+# names what has to go. Links are of nobody's making.
+ft_take_over() {
+    ft_begin_version
+    if cd "$ft_agents/$1" && cp -RPp . "$ft_run"; then
+        find "$ft_run" ! -type f ! -type d -exec rm -f {} +
+        ft_say based
+    else
+        rm -rf "$ft_run"
+        ft_make "$ft_run"
+        ft_say baseless
+    fi
+    cd /
+}
+
+ft_install() {
+    [ -n "${ft_run:-}" ] || ft_begin_version
+    ft_receive "$ft_run"
+    ft_workdir=$ft_run
+    if [ -n "$ft_script" ]; then
+        ft_agent_home=$ft_run
+        ft_agent_says "$ft_script"
+        if [ "$ft_status" -ne 0 ]; then
+            ft_finish refused
+            ft_drop
+            exit 1
+        fi
+    fi
+    # What is there and was current is broken and goes; otherwise another laptop was faster, with the same bytes.
+    if [ "$ft_version" = "$ft_wanted" ]; then mv "$ft_agents/$ft_wanted" "$ft_agents/.old-$ft_id"; fi
+    if [ -d "$ft_agents/$ft_wanted" ]; then
+        rm -rf "$ft_run"
+    else
+        mv "$ft_run" "$ft_agents/$ft_wanted" || ft_fail transfer-failed "Cannot put the agent into $ft_agents."
+    fi
+    ft_run=
+    ft_workdir=/
+    printf '%s\n' "$ft_wanted" >"$ft_agents/.current-$ft_id" && mv -f "$ft_agents/.current-$ft_id" "$ft_agents/current"
+    # Earlier versions go; on Unix a running program keeps its file until it ends.
+    for ft_each in "$ft_agents"/* "$ft_agents/.old-$ft_id"; do
+        case $ft_each in "$ft_agents/current" | "$ft_agents/$ft_wanted") continue ;; esac
+        rm -rf "$ft_each"
+    done
+    [ -n "$ft_link" ] && ft_make_link
+}
+
+# A link to the agent's program where shells look for programs, when nothing is there.
+ft_make_link() {
+    ft_at=$HOME/.local/bin/${ft_link##*/}
+    [ -e "$ft_at" ] || [ -L "$ft_at" ] && return
+    ft_top=$HOME/.local/bin
+    if [ ! -d "$ft_top" ]; then
+        mkdir -p "$ft_top" || return
+        printf 'made %s\n' "$ft_top" >>"$ft_base/manifest"
+    fi
+    ln -s "$ft_agents/$ft_wanted/$ft_link" "$ft_at" && printf 'link %s %s\n' "$ft_agent" "$ft_at" >>"$ft_base/manifest"
+}

@@ -1,0 +1,91 @@
+# One task, from its text to its files: makes the run's folder, takes what is sent, runs the agent's
+# script under the supervisor, gives back what is asked for, and leaves nothing behind.
+
+# What the task may see, besides what the login gives it.
+ft_environment() {
+    export FLEET_TASK_FILE="$ft_run/task"
+    [ -n "$ft_task" ] && export FLEET_TASK="$ft_task"
+    [ -n "$ft_agent" ] && export FLEET_AGENT_HOME="$ft_base/agents/$ft_agent/$ft_version"
+    ft_exports
+}
+
+# Sets ft_clock, in hundredths of a second; only differences have a meaning.
+ft_read_clock() {
+    ft_clock=
+    read -r ft_clock _ </proc/uptime || ft_clock=$(date +%s).00
+    ft_clock=${ft_clock%.*}${ft_clock#*.}
+}
+
+# Sets ft_self in a subshell, where $$ is still its parent.
+ft_find_self() {
+    # shellcheck disable=SC2016 # the inner shell tells the process id of this subshell
+    read -r ft_self _ </proc/self/stat || ft_self=$(exec sh -c 'echo "$PPID"')
+}
+
+# Lets the task go on without us: a supervisor in the background, streams and exit status in files of the run's
+# folder, which stays until somebody has fetched what is in it.
+ft_go_on_alone() {
+    ft_lease=
+    (
+        trap '' HUP
+        ft_find_self
+        ft_read_clock
+        ft_began=$ft_clock
+        ft_start sh "$ft_run/agent.sh"
+        printf '%s %s %s\n' "$ft_child" "$ft_mark" "$ft_timer" >"$ft_run/child"
+        ft_await
+        ft_read_clock
+        printf '%s\n' "$((ft_clock - ft_began))" >"$ft_run/took"
+        printf '%s %s %s\n' "$ft_status" "${ft_why:-ended}" "$ft_left" >"$ft_run/ending"
+        mv "$ft_run/ending" "$ft_run/exit"
+    ) </dev/null >"$ft_run/out" 2>/dev/null 3<&- 4>/dev/null 5>"$ft_run/err" &
+    # Noted here, so that whoever is told of the run finds its supervisor.
+    ft_note_supervisor $!
+    ft_say detached "$ft_boot" "$ft_run"
+    ft_finish
+    exit 0
+}
+
+main() {
+    ft_begin
+    ft_dispatch
+}
+
+ft_dispatch() {
+    if [ -n "$ft_agent" ]; then
+        ft_find_base
+        read -r ft_version <"$ft_base/agents/$ft_agent/current" ||
+            ft_fail agent-missing "The agent $ft_agent is not installed."
+    fi
+    ft_open_run
+    ft_workdir=$ft_run/work
+    if [ -n "$ft_at" ]; then
+        ft_expand "$ft_at"
+        ft_workdir=$ft_path
+        [ -d "$ft_workdir" ] || ft_fail home-missing "There is no folder $ft_workdir."
+    else
+        mkdir "$ft_workdir" || ft_fail no-space "Cannot make a working folder in $ft_run."
+    fi
+    printf '%s' "$ft_script" >"$ft_run/agent.sh" || ft_fail no-space "Cannot write into $ft_run."
+    if [ -n "$ft_sends" ]; then
+        ft_receive "$ft_run"
+        if [ -n "$ft_at" ] && [ -d "$ft_run/work" ]; then
+            ft_place "$ft_run/work" "$ft_workdir" || ft_fail transfer-failed "Cannot write into $ft_workdir."
+        fi
+    fi
+    [ -f "$ft_run/task" ] || printf '%s' "$ft_task" >"$ft_run/task" ||
+        ft_fail no-space "Cannot write into $ft_run."
+    if [ -n "$ft_detach" ]; then ft_go_on_alone; fi
+    ft_say started "$ft_self"
+    ft_start sh "$ft_run/agent.sh"
+    ft_await
+    # What it would still read is not for it, where another task may follow on the channel.
+    wait "$ft_watcher"
+    ft_say exit "$ft_status" "${ft_why:-ended}" "$ft_left"
+    printf '%s end\n' "$ft_nonce" >&5
+    if [ -n "$ft_fetches" ] && [ "$ft_why" != gone ]; then
+        cd "$ft_workdir" && ft_give
+    fi
+    ft_say end
+    ft_drop
+}

@@ -1,0 +1,75 @@
+# Removes what deploy made: the agent's folders, its links, and, with the last agent, our own folder and
+# whatever folders above it we had to make. Then says what is left, if anything.
+
+main() {
+    ft_begin
+    ft_find_base
+    [ -d "$ft_base/agents/$ft_agent" ] || ft_say absent
+    if ft_find_agent || [ -n "$ft_alone" ]; then # an agent that needs no installing may have a teardown, too
+        ft_workdir=$ft_agent_home
+        if [ -n "$ft_script" ]; then ft_agent_says "$ft_script"; fi
+    fi
+    cd /
+    ft_links
+    rm -rf "$ft_base/agents/$ft_agent"
+    rmdir "$ft_base/agents"
+    ft_stale
+    [ -d "$ft_base/agents" ] || ft_leave
+    ft_left_over "$ft_base/agents/$ft_agent"
+    ft_finish
+}
+
+# Removes this agent's links, as long as they still lead to us.
+ft_links() {
+    ft_kept=
+    while read -r ft_kind ft_name ft_rest; do
+        if [ "$ft_kind" = link ] && [ "$ft_name" = "$ft_agent" ]; then
+            if [ -L "$ft_rest" ]; then
+                case $(ls -l "$ft_rest") in *"-> $ft_base/agents/$ft_agent/"*) rm -f "$ft_rest" ;; esac
+            fi
+            continue
+        fi
+        ft_kept="$ft_kept$ft_kind $ft_name${ft_rest:+ $ft_rest}
+"
+    done <"$ft_base/manifest" || return
+    printf %s "$ft_kept" >"$ft_base/manifest"
+}
+
+# This device's run folders whose supervisor is gone without an end: killed, or the device restarted. A detached run
+# that ended keeps its folder until somebody has fetched what is in it.
+ft_stale() {
+    for ft_each in "${TMPDIR:-/tmp}"/fleet-tasks-* "${HOME:-}"/.fleet-tasks-* "$ft_base"/fleet-tasks-*; do
+        [ -f "$ft_each/supervisor" ] && [ -O "$ft_each" ] && read -r _ ft_name _ <"$ft_each/about" || continue
+        [ "$ft_name" = "$ft_device" ] || continue
+        [ -f "$ft_each/exit" ] || ft_goes_on "$ft_each" || rm -rf "$ft_each"
+    done
+}
+
+# The last agent is gone: our folder goes too, and the folders we made for it while they are empty.
+ft_leave() {
+    ft_made=
+    while read -r ft_kind ft_name; do
+        [ "$ft_kind" = made ] && [ -n "$ft_name" ] && ft_made="$ft_name
+$ft_made"
+    done <"$ft_base/manifest" || return
+    rm -f "$ft_base/manifest"
+    rmdir "$ft_base"
+    while read -r ft_top; do
+        [ -n "$ft_top" ] || continue
+        case $ft_base in
+        "$ft_top" | "$ft_top"/*) ft_each=${ft_base%/*} ;;
+        *) ft_each=$ft_top ;;
+        esac
+        while [ "${#ft_each}" -ge "${#ft_top}" ]; do
+            rmdir "$ft_each" || break
+            ft_each=${ft_each%/*}
+        done
+    done <<MADE
+$ft_made
+MADE
+    ft_left_over "$ft_base"
+}
+
+ft_left_over() {
+    [ ! -e "$1" ] || ft_say left "$1"
+}

@@ -1,0 +1,167 @@
+"""Named secrets: found where the registry says, kept out of every repr, scrubbed from what is shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet_tasks.errors import SecretMissing
+from fleet_tasks.registry import SecretSource
+
+CUSTOMARY = {
+    "GITHUB_TOKEN": (
+        SecretSource("GITHUB_TOKEN", env="GITHUB_TOKEN"),
+        SecretSource("GITHUB_TOKEN", env="GH_TOKEN"),
+        SecretSource("GITHUB_TOKEN", command=("gh", "auth", "token")),
+        SecretSource("GITHUB_TOKEN", file="~/.clio/github_tokens.json", member="github_token"),
+    ),
+}
+"""Where some secrets are found when the registry does not say: GitHub's own names and program, and CLIO's login."""
+SHORTEST = 6
+"""Characters a value needs to be scrubbed: shorter ones would blot out innocent text."""
+MASK = b"[secret]"
+
+
+class Secret:
+    """A value that does not print itself."""
+
+    __slots__ = ("_value", "name")
+
+    def __init__(self, name: str, value: str) -> None:
+        self.name = name
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value, for the one stream that carries it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"<Secret {self.name}>"
+
+
+@dataclass(frozen=True)
+class Need:
+    """Which agent on which device needs a secret, for the sentence that says it is missing."""
+
+    secret: str
+    agent: str
+    device: str
+
+
+def find(needs: Iterable[Need], sources: Mapping[str, SecretSource], environ: Mapping[str, str]) -> dict[str, Secret]:
+    """The secrets that are needed, each looked up once; raises SecretMissing for the first that is nowhere."""
+    found: dict[str, Secret] = {}
+    for need in needs:
+        if need.secret not in found:
+            own, name = sources.get(need.secret), need.secret
+            places = (own,) if own else CUSTOMARY.get(name, (SecretSource(name, env=name),))
+            found[name] = Secret(name, _first(need, places, environ))
+    return found
+
+
+def _first(need: Need, places: Iterable[SecretSource], environ: Mapping[str, str]) -> str:
+    tried = []
+    for place in places:
+        value, where = _look(place, environ)
+        if value:
+            return value
+        tried.append(where)
+    raise SecretMissing(
+        f"The agent {need.agent} on {need.device} needs {need.secret}, and it was not found in {', '.join(tried)}."
+    )
+
+
+def _look(source: SecretSource, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The value, empty where there is none, and the place in words."""
+    value, where = "", ""
+    if source.env:
+        value, where = environ.get(source.env, ""), f"the environment variable {source.env}"
+    elif source.file:
+        path = Path(os.path.expandvars(source.file.replace("~/", environ.get("HOME", "") + "/", 1)))
+        where = f"the file {path}"
+        try:
+            value = _member(path.read_text("utf-8"), source.member).strip("\r\n")
+        except OSError as error:
+            where += f" ({error.strerror})"
+        except ValueError:
+            where += " (it is not what it should be)"
+    elif source.command:
+        where = f"the command {source.command[0]}"
+        value, trouble = _ask(source.command)
+        where += trouble
+    return value, where
+
+
+def _member(text: str, member: str) -> str:
+    """A file's text, or one value of the JSON document in it; raises ValueError where it is none."""
+    if not member:
+        return text
+    document = json.loads(text)
+    value = document.get(member) if isinstance(document, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _ask(command: tuple[str, ...]) -> tuple[str, str]:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "", f" ({type(error).__name__})"
+    if done.returncode:
+        return "", f" (it exited with {done.returncode})"
+    return done.stdout.strip("\r\n"), ""
+
+
+class Scrubber:
+    """Replaces known secret values, in one piece or in a stream whose pieces may cut a value in two."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        known = [value for value in values if len(value) >= SHORTEST]
+        # Agents print JSON, in which a quote or a backslash of a value looks different.
+        wanted = {*known, *(json.dumps(value)[1:-1] for value in known)}
+        encoded = (value.encode("utf-8", "surrogateescape") for value in wanted)
+        self._values = sorted(encoded, key=len, reverse=True)
+        self._held = b""
+
+    def clean(self, data: bytes) -> bytes:
+        """``data`` without any known value."""
+        for value in self._values:
+            data = data.replace(value, MASK)
+        return data
+
+    def text(self, text: str) -> str:
+        """The same for text."""
+        return self.clean(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+    def stream(self) -> Scrubber:
+        """A fresh one for one more stream."""
+        fresh = Scrubber()
+        fresh._values = self._values
+        return fresh
+
+    def feed(self, data: bytes) -> bytes:
+        """As much of the stream so far as can hold no beginning of a value any more."""
+        if not self._values:
+            return data
+        data = self.clean(self._held + data)
+        kept = max((_tail(data, value) for value in self._values), default=0)
+        self._held = data[len(data) - kept :] if kept else b""
+        return data[: len(data) - kept]
+
+    def rest(self) -> bytes:
+        """What was held back, at the stream's end."""
+        held, self._held = self._held, b""
+        return held
+
+
+def _tail(data: bytes, value: bytes) -> int:
+    """How many bytes at the end of ``data`` may begin ``value``."""
+    for size in range(min(len(value) - 1, len(data)), 0, -1):
+        if data.endswith(value[:size]):
+            return size
+    return 0

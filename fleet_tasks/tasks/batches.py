@@ -1,0 +1,196 @@
+"""Commands for many tasks at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke import Context, Exit
+
+from fleet_tasks import formats
+from fleet_tasks.batch.reading import Source, each, read
+from fleet_tasks.batch.tasks import Task, in_order
+from fleet_tasks.cli import task
+from fleet_tasks.commands import bounds, choose, open_fleet, pick, run_id, show
+from fleet_tasks.errors import RequestError
+from fleet_tasks.fleet import Fleet
+from fleet_tasks.options import (
+    Agency,
+    AnyOf,
+    BatchSource,
+    Connecting,
+    Limits,
+    Model,
+    Output,
+    Rerun,
+    RunChoice,
+    Targets,
+    Where,
+)
+from fleet_tasks.plans import Wish
+from fleet_tasks.watching import watch
+
+if TYPE_CHECKING:
+    from fleet_tasks.batching import Batch  # loads all that visits devices, which a look at --help has no use for
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """One task of a batch before anything is touched; ``wave`` estimates in which round it can begin."""
+
+    id: str
+    agent: str
+    devices: tuple[str, ...]
+    after: tuple[str, ...]
+    wave: int
+    task: str
+
+
+@task
+def batch(
+    c: Context,
+    targets: Targets,
+    any_of: AnyOf,
+    source: BatchSource,
+    agency: Agency,
+    model: Model,
+    connecting: Connecting,
+    limits: Limits,
+    output: Output,
+    where: Where,
+) -> None:
+    """Work off many tasks with the fleet.
+
+    Tasks wait in one queue and every device takes the next when it is free. Each start is written
+    down before it happens, so that fleet resume can finish a batch that was killed.
+
+        fab batch -g workers --each "logs/*.log" --task "Summarise {input}"
+    """
+    from fleet_tasks import batching
+
+    fleet = open_fleet(c, where)
+    tasks = _tasks(source)
+    devices = choose(c, fleet, targets) if targets.named or not all(each.where.named for each in tasks) else ()
+    wish = Wish(
+        agent=agency.agent,
+        model=model.model,
+        provider=model.provider,
+        timeout=source.timeout,
+        into=source.into,
+        cleanup=source.cleanup,
+    )
+    limit = bounds(fleet, connecting, limits)
+    chosen = pick(c, fleet, devices, any_of, wish, limit) if devices else ()
+    if source.reduce:
+        tasks = batching.with_reduce(tasks, source.reduce, source.reduce_agent)
+    whole = batching.prepare(fleet, tasks, chosen, wish, limit, source.slots)
+    if connecting.parallel is None:
+        whole = replace(whole, bounds=replace(limit, parallel=_slots(whole)))
+    if c.config.run.dry:
+        show("plan", list(_rows(fleet, whole)), output)
+        formats.Streams().say(f"batch: {len(whole.tasks)} tasks planned, nothing was touched.")
+        return
+    _watch(fleet, whole, output)
+
+
+@task
+def resume(
+    c: Context,
+    choice: RunChoice,
+    rerun: Rerun,
+    connecting: Connecting,
+    output: Output,
+    where: Where,
+) -> None:
+    """Finish a batch that was interrupted.
+
+    Finished tasks are not done again; those that may have run become lost, and run again only when
+    they are idempotent or --rerun says so.
+
+        fab resume --run 01J8
+    """
+    from fleet_tasks import batching
+
+    fleet = open_fleet(c, where)
+    if rerun.rerun not in (None, "lost", "failed"):
+        raise RequestError(f"--rerun takes lost or failed, not {rerun.rerun!r}.")
+    whole = batching.resume(fleet, run_id(choice.run), rerun.rerun)
+    given = {key: value for key, value in vars(connecting).items() if value is not None and hasattr(whole.bounds, key)}
+    _watch(fleet, replace(whole, bounds=replace(whole.bounds, **given)), output)
+
+
+def _watch(fleet: Fleet, whole: Batch, output: Output) -> None:
+    from fleet_tasks import carrying_batch
+
+    # A table tells more of many tasks than folded answers do.
+    output = replace(output, format=output.format or "table")
+    try:
+        watch(fleet, whole.plan, output, lambda: carrying_batch.carry_out(fleet, whole))
+    except Exit:
+        if not output.quiet:
+            rest = f"What is left is done with: fleet resume --run {whole.run} (failures too with --rerun failed)"
+            formats.Streams().say(rest)
+        raise
+
+
+def _tasks(source: BatchSource) -> list[Task]:
+    if source.each is not None:
+        if source.file is not None:
+            raise RequestError("--each and --file contradict each other; use one of them.")
+        if not (source.task or "").strip():
+            raise RequestError("--each wants a task for each file: --task TEXT.")
+        return each(source.each, source.task or "", source.fetch)
+    if source.task is not None:
+        raise RequestError("--task goes with --each; tasks of a file are in the file.")
+    if source.file is None and sys.stdin.isatty():
+        raise RequestError("Say which tasks: --file tasks.yaml, --each GLOB, or JSON lines on standard input.")
+    return read(_text(source.file or "-"), Path(source.file).parent if source.file else Path())
+
+
+def _text(name: str) -> Source:
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        text = data.decode("utf-8")
+    except OSError as error:
+        raise RequestError(f"--file {name} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{name} is not UTF-8.") from error
+    shown = "standard input" if name == "-" else name
+    return Source(shown, text, lines=name == "-" or name.endswith((".jsonl", ".ndjson")))
+
+
+def _slots(whole: Batch) -> int:
+    return sum(whole.slots or device.slots for device in whole.devices)
+
+
+def _rows(fleet: Fleet, whole: Batch) -> Iterator[TaskRow]:
+    """The tasks with the round in which each can begin: after those it waits for, and when a slot is free."""
+    from fleet_tasks import batching
+
+    width = max(1, min(_slots(whole), whole.bounds.parallel))
+    waves: dict[str, int] = {}
+    filled: dict[int, int] = {}
+    after: dict[int, int] = {}
+    chores = batching.chores(fleet, whole)
+    for each_ in in_order(whole.tasks):
+        wave = _with_room(after, 1 + max((waves[name] for name in each_.after), default=0))
+        filled[wave] = filled.get(wave, 0) + 1
+        if filled[wave] == width:
+            after[wave] = wave + 1
+        waves[each_.id] = wave
+        agent = chores.part(each_, each_.devices[0]).agent
+        yield TaskRow(each_.id, agent, each_.devices, each_.after, wave, each_.task)
+
+
+def _with_room(after: dict[int, int], wave: int) -> int:
+    """The first wave from this one on that is not full; ``after`` leads from a full one on, ever straighter."""
+    passed = []
+    while wave in after:
+        passed.append(wave)
+        wave = after[wave]
+    for each_ in passed:
+        after[each_] = wave
+    return wave
