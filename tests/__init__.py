@@ -1,0 +1,1 @@
+"""The tests, and the bench they stand on."""

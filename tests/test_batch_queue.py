@@ -1,0 +1,221 @@
+"""The queue by itself: whatever happens in whatever order, every task ends once, and nobody waits for nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet_tasks.batch.queue import ASIDE, FAILURES, GIVEN_UP, SOON, Attempt, Queue
+from fleet_tasks.batch.tasks import Task
+from fleet_tasks.results import State
+
+DEVICES = ("a", "b", "c")
+ENDS = (State.DONE, State.DONE, State.FAILED, State.LOST, State.TIMED_OUT)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[Task]:
+    """Some tasks, each after some of those before it, in any order."""
+    tasks: list[Task] = []
+    for number in range(draw(st.integers(1, 12))):
+        before = [task.id for task in tasks]
+        after = tuple(draw(st.lists(st.sampled_from(before), unique=True, max_size=3))) if before else ()
+        chosen = draw(st.lists(st.sampled_from(DEVICES), unique=True, min_size=1))
+        task = Task(f"t{number}", "x", devices=tuple(chosen), after=after)
+        need = draw(st.sampled_from(["all", "any", "ended"]))
+        tasks.append(replace(task, need=need, idempotent=draw(st.booleans()), retries=draw(st.integers(0, 2))))
+    return list(draw(st.permutations(tasks)))
+
+
+def may_begin(task: Task, ended: dict[str, State]) -> bool:
+    """What the contract says of a task that was given out."""
+    states = [ended.get(name) for name in task.after]
+    if task.need == "any":
+        return not states or State.DONE in states
+    return all(state is State.DONE if task.need == "all" else state is not None for state in states)
+
+
+@settings(max_examples=300, deadline=None)
+@given(batches(), st.data())
+def test_every_task_ends_exactly_once(tasks: list[Task], data: st.DataObject) -> None:
+    queue, ended, running = Queue(tasks, most=2, now=lambda: 0.0), dict[str, State](), list[tuple[Attempt, str]]()
+    alive = set(DEVICES)
+    known = 0
+    for _ in range(400):
+        for task in queue.blocked[known:]:
+            assert task.id not in ended
+            ended[task.id] = State.SKIPPED
+        known = len(queue.blocked)
+        free = [name for name in DEVICES if name in alive]
+        startable = bool(free) and len(running) < 2 and any(could_take(queue, name) for name in free)
+        if not startable and not running:
+            break
+        if startable and (not running or data.draw(st.booleans())):
+            device = data.draw(st.sampled_from([name for name in free if could_take(queue, name)]))
+            attempt = queue.take(device)
+            assert attempt is not None and device in attempt.task.devices
+            assert attempt.task.id not in ended and may_begin(attempt.task, ended)
+            assert attempt.task.id not in {other.task.id for other, _ in running}
+            running.append((attempt, device))
+            continue
+        attempt, device = running.pop(data.draw(st.integers(0, len(running) - 1)))
+        step(queue, attempt, device, ended, alive, data)
+    assert not running
+    left = queue.left()
+    assert Counter([*ended, *(task.id for task in left)]) == Counter(task.id for task in tasks)
+    assert all(queue.take(name) is None for name in DEVICES), "somebody would wait for ever"
+    if alive == set(DEVICES):
+        assert left == []
+
+
+def step(
+    queue: Queue, attempt: Attempt, device: str, ended: dict[str, State], alive: set[str], data: st.DataObject
+) -> None:
+    """Something happens to an attempt that runs."""
+    what = data.draw(st.sampled_from(["end", "end", "end", "back", "elsewhere", "gone"]))
+    if what == "back":
+        assert queue.give_back(attempt, device)
+    elif what == "elsewhere" and queue.give_back(attempt, device, elsewhere=True):
+        pass
+    elif what == "gone":
+        queue.give_back(attempt, device)
+        assert queue.failed(device, passing=False)
+        alive.discard(device)
+    else:
+        state = data.draw(st.sampled_from(ENDS))
+        if queue.may_repeat(attempt, state):
+            assert attempt.task.idempotent
+            queue.again(attempt)
+        else:
+            queue.finish(attempt, state)
+            ended[attempt.task.id] = state
+
+
+def could_take(queue: Queue, device: str) -> bool:
+    """Whether ``take`` would not block now; a white look, for a property wants no threads."""
+    return any(queue._ready[key] for key in queue._keys[device])
+
+
+def test_a_long_chain_ends_without_recursion() -> None:
+    chain = [Task(f"t{n}", "x", devices=("a",), after=(f"t{n - 1}",) if n else ()) for n in range(10_000)]
+    queue = Queue(reversed(chain))
+    for task in chain:
+        attempt = queue.take("a")
+        assert attempt is not None and attempt.task.id == task.id
+        queue.finish(attempt, State.DONE)
+    assert queue.take("a") is None and queue.left() == []
+
+    queue = Queue(reversed(chain))
+    first = queue.take("a")
+    assert first is not None
+    queue.finish(first, State.FAILED)
+    assert len(queue.blocked) == 9_999 and queue.take("a") is None
+
+    assert len(Queue(reversed(chain), {"t0": State.FAILED}).blocked) == 9_999
+
+
+class Counting(str):
+    """A name that counts how often it is compared or looked up."""
+
+    looks = 0
+
+    def __hash__(self) -> int:
+        Counting.looks += 1
+        return super().__hash__()
+
+    def __eq__(self, other: object) -> bool:
+        Counting.looks += 1
+        return super().__eq__(other)
+
+
+def looks(count: int) -> float:
+    """Looks per task, for independent tasks and one that waits for all of them."""
+    names = [Counting(f"t{n}") for n in range(count)]
+    devices = tuple(f"d{n}" for n in range(8))
+    tasks = [Task(name, "x", devices=devices) for name in names]
+    last = Task(Counting("last"), "x", devices=devices, after=tuple(names), need="ended")
+    Counting.looks = 0
+    queue = Queue([*tasks, last])
+    taken = 0
+    while (attempt := queue.take(f"d{taken % 8}")) is not None:
+        queue.finish(attempt, State.DONE)
+        taken += 1
+    assert taken == count + 1
+    return Counting.looks / count
+
+
+def test_the_cost_of_a_task_does_not_grow() -> None:
+    assert looks(10_000) < 1.5 * looks(1_000)
+
+
+def test_a_device_that_fails_is_set_aside_tried_again_and_given_up() -> None:
+    clock = [0.0]
+    queue = Queue([Task("t", "x", devices=("a",))], now=lambda: clock[0])
+    for failure in range(1, GIVEN_UP + 1):
+        attempt = queue.take("a")
+        assert attempt is not None and attempt.number == 1
+        queue.give_back(attempt, "a")
+        assert queue.failed("a") is (failure >= FAILURES)
+        clock[0] += ASIDE * GIVEN_UP
+    queue.connected("a")
+    assert queue.take("a") is None and [task.id for task in queue.left()] == ["t"]
+
+
+def test_who_is_set_aside_waits_long_while_others_work_and_briefly_when_all_wait_for_it() -> None:
+    tasks = [Task("x", "x", devices=("a",)), Task("y", "x", devices=("b",)), Task("z", "x", devices=("a", "b"))]
+    queue = Queue(tasks, now=lambda: 0.0)
+    for _ in range(FAILURES):
+        attempt = queue.take("a")
+        assert attempt is not None
+        queue.give_back(attempt, "a")
+        queue.failed("a")
+    for _ in range(2):
+        assert queue._rest("a") == ASIDE, "there is work for others"
+        attempt = queue.take("b")
+        assert attempt is not None and queue._rest("a") == ASIDE, "others work"
+        queue.finish(attempt, State.DONE)
+    assert queue._rest("a") == SOON
+    queue.connected("a")
+    assert queue._rest("a") == 0
+
+
+def test_one_who_waits_is_woken_by_what_becomes_ready_and_by_the_end() -> None:
+    queue = Queue([Task("one", "x", devices=("a",)), Task("two", "x", devices=("b",), after=("one",))])
+    found: list[str | None] = []
+
+    def wait() -> None:
+        while (attempt := queue.take("b")) is not None:
+            found.append(attempt.task.id)
+            queue.finish(attempt, State.DONE)
+        found.append(None)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    attempt = queue.take("a")
+    assert attempt is not None
+    queue.finish(attempt, State.DONE)
+    thread.join(10)
+    assert found == ["two", None] and queue.take("a") is None
+
+
+def test_a_closed_queue_lets_everybody_go() -> None:
+    queue = Queue([Task("one", "x", devices=("a",))])
+    attempt = queue.take("a")
+    assert attempt is not None
+    thread = threading.Thread(target=queue.take, args=("b",))
+    thread.start()
+    queue.close()
+    thread.join(10)
+    assert not thread.is_alive() and not queue.may_repeat(attempt, State.LOST)
+
+
+def test_tries_of_earlier_processes_count_in_the_number_alone() -> None:
+    task = Task("t", "x", devices=("a",), idempotent=True)
+    queue = Queue([task], tries={"t": 3})
+    attempt = queue.take("a")
+    assert attempt is not None and attempt.number == 4
+    assert queue.may_repeat(attempt, State.LOST) and not queue.may_repeat(attempt, State.FAILED)

@@ -1,0 +1,437 @@
+"""Batches over real SSH servers: every kind of source, what goes wrong on the way, and resuming until it is done."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.bench import Bench, BenchDevice
+from tests.program import Said
+
+NAMES = [f"d{number}" for number in range(1, 5)]
+
+
+@pytest.fixture
+def place(bench: Bench, tmp_path: Path) -> Path:
+    """A folder with a registry of four devices whose agent is the shell."""
+    folder = tmp_path / "place"
+    folder.mkdir()
+    bench.registry(folder / "fleet.yaml", NAMES, groups={"all-four": NAMES}, defaults={"agent": "shell", "retries": 1})
+    return folder
+
+
+def batch(bench: Bench, place: Path, *words: str, given: str | None = None, **variables: str) -> Said:
+    """``fleet batch WORDS --format json`` with something on standard input."""
+    return typed(bench, place, "batch", *words, given=given, **variables)
+
+
+def typed(bench: Bench, place: Path, *words: str, given: str | None = None, **variables: str) -> Said:
+    done = subprocess.run(
+        [sys.executable, "-m", "fleet_tasks", *words, "--format", "json"],
+        env=bench.environment(**variables),
+        cwd=place,
+        input=given or "",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def begun(bench: Bench, place: Path, *words: str, given: str = "") -> Iterator[subprocess.Popen[str]]:
+    """A command under way, its standard input written; ended at the end."""
+    source = place / "given.jsonl"
+    source.write_text(given)
+    with source.open() as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fleet_tasks", *words, "--format", "json"],
+            env=bench.environment(),
+            cwd=place,
+            stdin=stream,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def lines(*tasks: Mapping[str, object]) -> str:
+    return "".join(json.dumps(task) + "\n" for task in tasks)
+
+
+def states(said: Said) -> dict[str, str]:
+    """The state of every task; each has exactly one result."""
+    found = {result["task_id"]: result["state"] for result in said.results}
+    assert len(found) == len(said.results), "a task has two results"
+    return found
+
+
+def until(true: object, seconds: float = 20) -> None:
+    """Waits for a condition that another process makes true."""
+    assert callable(true)
+    over = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < over, "it never happened"
+        time.sleep(0.02)
+
+
+def marks(devices: list[BenchDevice], name: str = "marks") -> Counter[str]:
+    """How often each task left its mark on any device."""
+    files = [device.home / name for device in devices if (device.home / name).exists()]
+    return Counter(word for file in files for word in file.read_text().split())
+
+
+# -- sources and outputs --------------------------------------------------------------------
+
+
+def test_each_file_goes_out_comes_back_and_is_put_together(bench: Bench, place: Path) -> None:
+    (place / "logs").mkdir()
+    for name in ("a b.log", "b.log", "c.log", "d.log"):
+        (place / "logs" / name).write_text(f"in {name}\n")
+    said = batch(
+        bench, place, "-g", "all-four", "--each", "logs/*.log", "--fetch", "out", "--into", "back",
+        "--task",
+        'cat "{input}" | tee out; echo {index} >>out; test "$FLEET_STEM" != c && test "{stem}" = "$FLEET_STEM"',
+        "--reduce", "cat $(ls *.txt | sort); echo missing: $FLEET_MISSING",
+    )  # fmt: skip
+    assert states(said) == {"t1": "done", "t2": "done", "t3": "failed", "t4": "done", "reduce": "done"}, said.stderr
+    assert said.code == 1
+    assert (place / "back" / "t1" / "out").read_text() == "in a b.log\n1\n"
+    merged = next(result for result in said.results if result["task_id"] == "reduce")["stdout"]
+    assert merged.startswith("in a b.log\nin b.log\nin d.log\n") and merged.endswith("missing: t3\n")
+    assert bench.logins() <= len(NAMES)
+
+
+def test_a_file_of_stages(bench: Bench, place: Path) -> None:
+    (place / "input.txt").write_text("words\n")
+    (place / "tasks.yaml").write_text(
+        """\
+defaults: {agent: shell, timeout: 60}
+tasks:
+  - {id: make, task: "cat {input} >made", send: [input.txt], fetch: [made], where: {device: d1}}
+  - {id: use, task: "cat make/made", send: [{from: make}], after: [make], where: {device: d2}}
+  - {id: every, task: "echo {device}", where: {group: all-four, each: true}}
+  - {id: bad, task: "exit 3", where: {device: d3}}
+  - {id: never, task: "true", after: [bad], where: {device: d3}}
+  - {id: either, task: "true", after: [bad, make], need: any, where: {device: d3}}
+  - {id: wanting, task: "true", expect: [nothing], where: {device: d4}}
+  - id: again
+    task: "echo x >>~/tries; test $(wc -l <~/tries) -ge 3"
+    idempotent: true
+    retries: 2
+    where: {device: d4}
+  - {id: last, task: "echo after all", after: [every, use], where: {device: d1}}
+"""
+    )
+    said = batch(bench, place, "--file", "tasks.yaml", "--into", "back")
+    found = states(said)
+    assert found == {
+        "make": "done", "use": "done", **{f"every@{name}": "done" for name in NAMES}, "bad": "failed",
+        "never": "skipped", "either": "done", "wanting": "failed", "again": "done", "last": "done",
+    }, said.stderr + said.stdout  # fmt: skip
+    assert list(found) == ["make", "use", *(f"every@{name}" for name in NAMES), *list(found)[6:]]
+    results = {result["task_id"]: result for result in said.results}
+    assert results["use"]["stdout"] == "words\n" and results["use"]["device"] == "d2"
+    assert results["again"]["attempts"] == 3
+    assert {results[f"every@{name}"]["stdout"] for name in NAMES} == {f"{name}\n" for name in NAMES}
+    assert bench.logins() == len(NAMES), "one login per device for the whole batch"
+    shown = typed(bench, place, "history.show", "--run", said.document["run"])
+    assert states(shown) == found
+
+
+def test_lines_on_standard_input_with_slots(bench: Bench, place: Path) -> None:
+    tasks = lines(*({"task": "echo s >>~/at; sleep 0.3; echo e >>~/at"} for _ in range(6)))
+    said = batch(bench, place, "-d", "d1", "--slots", "3", given=tasks)
+    assert said.code == 0 and len(states(said)) == 6, said.stderr
+    at = (bench.device("d1").home / "at").read_text().split()
+    busy = [at[: number + 1].count("s") - at[: number + 1].count("e") for number in range(len(at))]
+    assert 2 <= max(busy) <= 3
+    assert bench.logins() == 1
+
+
+def test_a_dependent_on_another_device_is_not_forgotten_with_one_at_a_time(bench: Bench, place: Path) -> None:
+    tasks = lines(
+        {"id": "b", "task": "true", "after": ["a"], "where": {"device": "d1"}},
+        {"id": "a", "task": "true", "where": {"device": "d2"}},
+    )
+    said = batch(bench, place, "-j", "1", given=tasks)
+    assert states(said) == {"b": "done", "a": "done"}, said.stderr
+
+
+def test_a_dry_run_touches_nothing(bench: Bench, place: Path) -> None:
+    tasks = lines({"id": "a", "task": "true"}, {"id": "b", "task": "true", "after": ["a"]})
+    said = batch(bench, place, "-d", "d1", "--dry", "--output", "plan.json", given=tasks)
+    assert said.code == 0 and said.stdout == "", said.stderr
+    rows = json.loads((place / "plan.json").read_text())
+    assert [row["wave"] for row in rows["plan"]] == [1, 2]
+    assert bench.logins() == 0
+
+
+# -- what goes wrong ------------------------------------------------------------------------
+
+
+def test_a_dead_device_is_set_aside_and_the_work_goes_on(bench: Bench, place: Path) -> None:
+    dead = {**bench.device("d1").entry, "port": 1}
+    bench.registry(place / "fleet.yaml", ["d2", "d3"], devices={"dead": dead}, defaults={"agent": "shell"})
+    tasks = lines(*({"task": "sleep 0.1"} for _ in range(12)))
+    began = time.monotonic()
+    said = batch(bench, place, "-d", "dead,d2,d3", "--retries", "1", given=tasks)
+    assert set(states(said).values()) == {"done"} and len(said.results) == 12, said.stderr
+    assert time.monotonic() - began < 20
+    assert said.code == 0
+
+
+def test_what_only_a_device_out_of_reach_could_do_is_unreachable_and_soon(bench: Bench, place: Path) -> None:
+    refusing, dead = {**bench.device("d1").entry, "user": "nobody-here"}, {**bench.device("d1").entry, "port": 1}
+    bench.registry(
+        place / "fleet.yaml", ["d2"], devices={"closed": refusing, "dead": dead}, defaults={"agent": "shell"}
+    )
+    tasks = lines(
+        {"id": "a", "task": "true", "where": {"device": "closed"}},
+        {"id": "b", "task": "true"},
+        {"id": "c", "task": "true", "where": {"device": "dead"}},
+        {"id": "d", "task": "true", "where": {"device": ["dead", "closed"]}},
+        {"id": "e", "task": "true", "after": ["c"]},
+    )
+    began = time.monotonic()
+    said = batch(bench, place, "-d", "d2", given=tasks)
+    reached = {"a": "unreachable", "b": "done", "c": "unreachable", "d": "unreachable", "e": "skipped"}
+    assert states(said) == reached, said.stderr
+    assert time.monotonic() - began < 25, "nobody else had work, and still it was waited for"
+    errors = {result["task_id"]: result["error"] for result in said.results if result["error"]}
+    assert errors["a"]["code"] == "auth-refused" and "closed accepts no key" in errors["a"]["message"]
+    assert errors["c"]["code"] == "connection-refused"
+
+
+def test_failures_and_the_deadline_end_a_batch(bench: Bench, place: Path) -> None:
+    failing = lines(*({"task": "false"} for _ in range(20)))
+    said = batch(bench, place, "-d", "d1", "--max-failures", "2", given=failing)
+    counted = Counter(states(said).values())
+    assert said.code == 1 and 2 <= counted["failed"] <= 3 and sum(counted.values()) == 20, said.stderr
+
+    slow = lines(*({"task": "sleep 30"} for _ in range(3)))
+    began = time.monotonic()
+    said = batch(bench, place, "-d", "d1", "--deadline", "2", given=slow)
+    assert Counter(states(said).values()) == {"cancelled": 1, "skipped": 2}, said.stderr
+    assert time.monotonic() - began < 15 and bench.device("d1").quiet()
+
+
+def test_so_many_failures_and_not_one_more(bench: Bench, place: Path) -> None:
+    said = batch(bench, place, "-d", "d1", "--max-failures", "2", given=lines(*({"task": "false"} for _ in range(9))))
+    assert Counter(states(said).values()) == {"failed": 2, "skipped": 7}, said.stderr
+
+
+def test_secrets_are_looked_for_before_any_connection(bench: Bench, place: Path) -> None:
+    own = {"own": {"dispatch": "true", "secrets": ["TOKEN"]}}
+    bench.registry(place / "fleet.yaml", NAMES, agents=own, defaults={"agent": "shell"})
+    tasks = lines({"task": "true"}, {"task": "x", "agent": "own"})
+    said = batch(bench, place, "-d", "d1", given=tasks)
+    assert said.code == 2 and "TOKEN" in said.stderr and bench.logins() == 0
+
+
+def test_a_wrong_file_is_refused_whole(bench: Bench, place: Path) -> None:
+    (place / "tasks.yaml").write_text("tasks:\n  - {id: a, task: touch made}\n  - {id: a, task: touch made}\n")
+    said = batch(bench, place, "-d", "d1", "--file", "tasks.yaml")
+    assert said.code == 2 and "tasks.yaml:3" in said.stderr and bench.logins() == 0
+
+
+def test_an_agent_is_brought_along_once_and_removed_once_where_that_is_wanted(bench: Bench, place: Path) -> None:
+    own = {
+        "dispatch": "eval \"$FLEET_TASK\"",
+        "status": "echo ready=yes",
+        "deploy": "echo deploy >>~/did",
+        "teardown": "echo teardown >>~/did",
+    }
+    bench.registry(place / "fleet.yaml", NAMES, agents={"own": own}, defaults={"agent": "own"})
+    tasks = lines(*({"task": "echo task >>~/did"} for _ in range(12)))
+    devices = bench.devices("d1", "d2")
+    for flag, first, last in (("--no-cleanup", ["deploy"], []), ("--cleanup", [], ["teardown"])):
+        said = batch(bench, place, "-d", "d1,d2", "--slots", "3", flag, given=tasks)
+        assert said.code == 0 and len(states(said)) == 12, said.stderr
+        done = 0
+        for device in devices:
+            did = (device.home / "did").read_text().split()
+            done += did.count("task")
+            assert did == [*first, *["task"] * did.count("task"), *last], "what is current is not deployed again"
+            (device.home / "did").unlink()
+        assert done == 12
+
+
+# -- interrupted ----------------------------------------------------------------------------
+
+
+def test_ctrl_c_and_resume(bench: Bench, place: Path) -> None:
+    tasks = lines(*({"id": f"n{n}", "task": f"echo n{n} >>~/marks; sleep 0.4"} for n in range(8)))
+    with begun(bench, place, "batch", "-d", "d1,d2", given=tasks) as process:
+        until(lambda: len(marks(bench.devices("d1", "d2"))) >= 3)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    said = Said(process.returncode, out, err)
+    counted = Counter(states(said).values())
+    assert said.code == 130 and counted["skipped"] and counted["cancelled"], err
+    assert f"fleet resume --run {said.document['run']}" in err
+    again = typed(bench, place, "resume", "--run", said.document["run"])
+    after = states(again)
+    cancelled = counted["cancelled"]
+    assert Counter(after.values()) == {"done": 8 - cancelled, "cancelled": cancelled}, again.stderr
+    assert set(marks(bench.devices("d1", "d2")).values()) == {1}
+    last = typed(bench, place, "resume", "--run", said.document["run"], "--rerun", "lost")
+    assert last.code == 0 and set(states(last).values()) == {"done"}, last.stderr
+
+
+def test_only_what_failed_is_done_again(bench: Bench, place: Path) -> None:
+    tasks = lines({"id": "a", "task": "echo a >>~/marks"}, {"id": "b", "task": "echo b >>~/marks; test -e ~/ok"})
+    said = batch(bench, place, "-d", "d1", given=tasks)
+    assert states(said) == {"a": "done", "b": "failed"} and said.code == 1
+    (bench.device("d1").home / "ok").touch()
+    same = typed(bench, place, "resume", "--run", said.document["run"])
+    assert states(same) == {"a": "done", "b": "failed"}
+    again = typed(bench, place, "resume", "--run", said.document["run"], "--rerun", "failed")
+    assert states(again) == {"a": "done", "b": "done"} and again.code == 0, again.stderr
+    assert marks(bench.devices("d1")) == {"a": 1, "b": 2}
+
+
+def test_one_process_at_a_time_works_on_a_batch(bench: Bench, place: Path) -> None:
+    tasks = lines({"id": "a", "task": "touch ~/begun; sleep 20"})
+    with begun(bench, place, "batch", "-d", "d1", given=tasks) as process:
+        until((bench.device("d1").home / "begun").exists)
+        run = next((bench.home / "state" / "runs").iterdir()).name
+        second = typed(bench, place, "resume", "--run", run)
+        assert second.code == 2 and "another process" in second.stderr, second.stderr
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    assert json.loads(out)["results"][0]["state"] == "cancelled"
+
+
+KILLS = 20
+
+
+def test_killed_twenty_times_at_random_moments_and_resumed_until_done(bench: Bench, place: Path) -> None:
+    chance = random.Random(11)
+    devices = bench.devices(*NAMES)
+    whole: list[dict[str, object]] = [
+        {"id": f"n{n}", "task": f"echo n{n} >>~/marks; sleep 0.02", "idempotent": n % 3 == 0} for n in range(200)
+    ]
+    words = ["batch", "-g", "all-four"]
+    for _ in range(KILLS):
+        seen, more = sum(marks(devices).values()), chance.randrange(1, 7)
+        with begun(bench, place, *words, given=lines(*whole)) as process:
+            until(lambda seen=seen, more=more: sum(marks(devices).values()) >= seen + more)
+            time.sleep(chance.random() / 20)
+            assert process.poll() is None, "it was done before it was killed"
+        words = ["resume", "--run", next((bench.home / "state" / "runs").iterdir()).name]
+    killed = states(typed(bench, place, "history.show", *words[1:]))
+    assert len(killed) == 200 and {"done", "lost", "skipped"} == set(killed.values())
+    last = typed(bench, place, *words)
+    found, made = states(last), marks(devices)
+    assert len(found) == 200 and set(found.values()) == {"done", "lost"}, last.stderr
+    assert {name for name, state in killed.items() if state == "done"} <= set(found), "what was done stays done"
+    for task in whole:
+        name = str(task["id"])
+        if task["idempotent"]:
+            assert found[name] == "done" and made[name] >= 1, name
+        else:
+            assert made[name] == 1 if found[name] == "done" else made[name] <= 1, name
+    assert list(found.values()).count("lost") <= KILLS * len(NAMES)
+    settled = typed(bench, place, *words)
+    assert states(settled) == found and marks(devices) == made
+
+
+def test_history_knows_every_task_of_a_batch_that_was_killed(bench: Bench, place: Path) -> None:
+    tasks = lines(
+        {"id": "a", "task": "echo a >>~/marks"},
+        {"id": "b", "task": "echo b >>~/marks; sleep 60"},
+        {"id": "c", "task": "true"},
+        {"id": "d", "task": "true", "after": ["b"]},
+    )
+    with begun(bench, place, "batch", "-d", "d1", given=tasks):
+        until(lambda: len(marks(bench.devices("d1"))) == 2)
+        run = next((bench.home / "state" / "runs").iterdir()).name
+        alive = typed(bench, place, "history.show", "--run", run)
+        assert states(alive) == {"a": "done", "b": "running", "c": "running", "d": "running"}
+        assert [result["device"] for result in alive.results] == ["d1", "d1", "", ""]
+    shown = typed(bench, place, "history.show", "--run", run)
+    assert states(shown) == {"a": "done", "b": "lost", "c": "skipped", "d": "skipped"}
+    assert shown.results[1]["device"] == "d1" and "resume --run" in shown.results[2]["error"]["guidance"]
+    listed = json.loads(typed(bench, place, "history").stdout)["runs"][0]["summary"]
+    assert (listed["done"], listed["lost"], listed["skipped"], listed["running"]) == (1, 1, 2, 0)
+    again = typed(bench, place, "resume", "--run", run)
+    assert states(again) == {"a": "done", "b": "lost", "c": "done", "d": "skipped"}, again.stderr
+
+
+def test_parts_that_were_done_again_are_put_together_again(bench: Bench, place: Path) -> None:
+    tasks = lines({"id": "a", "task": "echo from a"}, {"id": "b", "task": "test -e ~/ok && echo from b"})
+    words = ["-d", "d1", "--reduce", "cat *.txt; echo missing: $FLEET_MISSING"]
+    said = batch(bench, place, *words, given=tasks)
+    assert states(said) == {"a": "done", "b": "failed", "reduce": "done"}, said.stderr
+    assert said.results[2]["stdout"] == "from a\nmissing: b\n"
+    (bench.device("d1").home / "ok").touch()
+    again = typed(bench, place, "resume", "--run", said.document["run"], "--rerun", "failed")
+    assert set(states(again).values()) == {"done"}, again.stderr
+    assert again.results[2]["stdout"] == "from a\nfrom b\nmissing:\n"
+
+
+def test_a_full_disk_ends_a_batch_in_one_sentence_and_nothing_runs_twice(bench: Bench, place: Path) -> None:
+    devices = bench.devices("d1", "d2")
+    tasks = lines(*({"id": f"n{n}", "task": f"echo n{n} >>~/marks"} for n in range(60)))
+    (place / "tasks.jsonl").write_text(tasks)
+    words = [sys.executable, "-m", "fleet_tasks", "batch", "-d", "d1,d2", "--file", "tasks.jsonl", "--quiet"]
+    # No file may grow beyond that: to SQLite it is a disk that has no more room. (Python does not die of the signal.)
+    full = subprocess.run(
+        ["sh", "-c", 'ulimit -f 200; exec "$@"', "sh", *words],
+        env=bench.environment(), cwd=place, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    said = [line for line in full.stderr.splitlines() if "journal" in line]
+    assert full.returncode == 2 and len(said) == 1 and "Traceback" not in full.stderr, full.stderr
+    before = marks(devices)
+    assert 0 < len(before) < 60 and all(device.quiet() for device in devices)
+    run = next((bench.home / "state" / "runs").iterdir()).name
+    again = typed(bench, place, "resume", "--run", run)
+    found, made = states(again), marks(devices)
+    assert len(found) == 60 and set(found.values()) <= {"done", "lost"}, again.stderr
+    assert list(found.values()).count("lost") <= 2 and set(made.values()) == {1}
+    assert all(found[name] == "done" for name in set(found) - set(before))
+
+
+def test_a_batch_that_history_does_not_know_is_resumed_all_the_same(bench: Bench, place: Path) -> None:
+    tasks = lines({"id": "a", "task": "echo a; echo a >>~/marks"}, {"id": "b", "task": "test -e ~/ok"})
+    said = batch(bench, place, "-d", "d1", given=tasks)
+    for file in (bench.home / "state").glob("history.db*"):
+        file.unlink()
+    (bench.device("d1").home / "ok").touch()
+    again = typed(bench, place, "resume", "--run", said.document["run"], "--rerun", "failed")
+    assert states(again) == {"a": "done", "b": "done"} and again.code == 0, again.stderr
+    assert again.results[0]["stdout"] == "a\n" and marks(bench.devices("d1")) == {"a": 1}
+    shown = typed(bench, place, "history.show", "--run", said.document["run"])
+    assert states(shown) == {"a": "done", "b": "done"}
+
+
+def test_a_finished_batch_needs_no_device(bench: Bench, place: Path) -> None:
+    said = batch(bench, place, "-d", "d1", given=lines({"task": "true"}))
+    before = bench.logins()
+    again = typed(bench, place, "resume", "--run", said.document["run"])
+    assert again.code == 0 and bench.logins() == before
+
+
+def test_what_was_no_batch_is_not_resumed(bench: Bench, place: Path) -> None:
+    run = typed(bench, place, "status", "-d", "d1").document["run"]
+    said = typed(bench, place, "resume", "--run", run)
+    assert said.code == 2 and "no batch" in said.stderr
+
+

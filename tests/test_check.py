@@ -1,0 +1,310 @@
+"""check: a tick or a cross for each thing a dispatch needs, and with every cross the fix to type."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet_tasks import connection as connections
+from fleet_tasks.actions import check
+from fleet_tasks.actions.check import Check
+from fleet_tasks.agents.contract import Need
+from fleet_tasks.fleet import Fleet
+from fleet_tasks.formats.json import schema
+from fleet_tasks.jobs import Action
+from fleet_tasks.options import Targets
+from fleet_tasks.plans import Bounds, Wish
+from fleet_tasks.results import Result, State
+from fleet_tasks.scripts import Script
+from tests.bench import SHELLS, Bench, hostile
+from tests.bench.models import models
+from tests.program import fleet
+
+LOGIN = ["key", "name", "port", "login", "host key"]
+PLACES = ["disk", "write", "execute", "clock"]
+STRANGER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxgeXYZkzrGqk7IOGUvBrQ2Ss3D1M1DXBdIHQ8cSxTN"
+
+
+def checked(fleet: Fleet, agent: str = "shell", **wishes: Any) -> dict[str, Result]:
+    """What check finds on every device of a fleet, in one attempt."""
+    devices = fleet.choose(Targets(all=True))
+    plan = fleet.plan_simple(Action.CHECK, devices, Wish(agent=agent, **wishes), Bounds(retries=1))
+    return {result.device: result for result in fleet.collect(plan).results}
+
+
+def look(registry: Path, agent: str = "shell", **wishes: Any) -> dict[str, Result]:
+    with Fleet.load(registry) as found:
+        return checked(found, agent, **wishes)
+
+
+def rows(result: Result) -> dict[str, dict[str, Any]]:
+    facts: Any = result.facts
+    jsonschema.Draft202012Validator({"$ref": "#/$defs/check", "$defs": schema()["$defs"]}).validate(facts)
+    return {row["name"]: row for row in facts["checks"]}
+
+
+def crosses(result: Result) -> dict[str, dict[str, Any]]:
+    found = {name: row for name, row in rows(result).items() if not row["ok"]}
+    assert all(row["guidance"] and "{" not in row["guidance"] for row in found.values()), found
+    assert bool(found) is (result.error is not None)
+    return found
+
+
+def test_nothing_to_complain_of_under_any_shell(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for shell in SHELLS:
+        bench.device(shell, shell=shell)
+    bench.device("spare", shell="busybox", path=bench.bin(without=("getconf", "grep", "awk", "sed"), sh="busybox"))
+    names = [*SHELLS, "spare"]
+    asked: list[str] = []
+    converse = connections.DeviceConnection.converse
+
+    def counted(self: connections.DeviceConnection, script: Script) -> Any:
+        asked.append(self.login.device)
+        return converse(self, script)
+
+    monkeypatch.setattr(connections.DeviceConnection, "converse", counted)
+    found = look(bench.registry(tmp_path / "fleet.yaml", names))
+    for name, result in found.items():
+        assert result.state is State.DONE, (name, result)
+        assert [row["name"] for row in rows(result).values() if row["ok"]] == [*LOGIN, *PLACES, "agent ready"]
+    assert sorted(asked) == sorted(names) == sorted(found)
+    assert bench.logins() == len(names)
+    assert all(not [*bench.device(name).home.glob(".fleet*")] for name in names), "the tried file is still there"
+
+
+def test_the_document_with_ticks_up_to_the_step_that_failed(bench: Bench) -> None:
+    with hostile.not_listening() as nobody:
+        bench.registry(bench.home / "fleet.yaml", ["deck"], devices={"gone": bench.entry(nobody)})
+        said = fleet(bench, "check", "--all", "--agent", "shell", "-f", "json", "--retries", "1")
+    assert said.code == 1, said
+    jsonschema.Draft202012Validator(schema()).validate(json.loads(said.stdout))
+    deck, gone = said.results
+    assert (deck["state"], gone["state"], gone["error"]["code"]) == ("done", "unreachable", "connection-refused")
+    ticks = [(row["name"], row["ok"]) for row in gone["facts"]["checks"]]
+    assert ticks == [("key", True), ("name", True), ("port", False)]
+    assert str(nobody.port) in gone["facts"]["checks"][-1]["found"]
+
+
+def test_a_key_that_is_missing_is_seen_even_where_nobody_listens(bench: Bench) -> None:
+    with hostile.not_listening() as nobody:
+        entry = {**bench.entry(nobody), "key": "~/.ssh/nothing"}
+        bench.registry(bench.home / "fleet.yaml", [], devices={"gone": entry})
+        said = fleet(bench, "check", "--all", "--agent", "shell", "-f", "json", "--retries", "1")
+    (gone,) = said.results
+    assert (gone["state"], gone["error"]["code"]) == ("unreachable", "connection-refused")
+    ticks = [(row["name"], row["ok"]) for row in gone["facts"]["checks"]]
+    assert ticks == [("key", False), ("name", True), ("port", False)]
+    assert ".ssh/nothing cannot be read" in gone["facts"]["checks"][0]["found"]
+
+
+def test_a_person_sees_the_fix(bench: Bench) -> None:
+    bench.device("deck")
+    bench.registry(bench.home / "fleet.yaml", ["deck"], agents={"odd": {"dispatch": "no-such-program x"}})
+    said = fleet(bench, "check", "--all", "--agent", "odd")
+    assert said.code == 1, said
+    assert "no-such-program" in said.stdout and "Install no-such-program on deck" in said.stdout
+
+
+# -- the login ------------------------------------------------------------------------------------
+
+
+def key(bench: Bench, name: str, mode: int) -> Path:
+    copy = bench.home / name
+    copy.write_bytes(bench.key.read_bytes())
+    copy.chmod(mode)
+    return copy
+
+
+def test_the_steps_of_a_login(bench: Bench, tmp_path: Path) -> None:
+    deck = bench.device("deck")
+    changed, unknown = bench.device("changed"), bench.device("unknown")
+    bench.known_hosts.write_text("")
+    bench.trust(deck.host, deck.port, bench.sshd.public_key)
+    bench.trust(changed.host, changed.port, STRANGER)
+    open_key, none = key(bench, "open", 0o644), bench.home / "none"
+    keyless = {name: value for name, value in deck.entry.items() if name != "key"}
+    devices = {
+        "open": deck.entry | {"key": str(open_key)},
+        "none": deck.entry | {"key": str(none)},
+        "keyless": keyless,
+        "nameless": deck.entry | {"host": "no-such-host.invalid"},
+        "changed": changed.entry,
+        "unknown": unknown.entry,
+        "loose": deck.entry | {"host_keys": "off"},
+    }
+    found = look(bench.registry(tmp_path / "fleet.yaml", ["deck"], devices=devices))
+    assert found["deck"].state is State.DONE
+    wrong = {name: crosses(result) for name, result in found.items() if name != "deck"}
+    assert {name: list(rows) for name, rows in wrong.items()} == {
+        "open": ["key"],
+        "none": ["key"],
+        "keyless": ["key"],
+        "nameless": ["name"],
+        "changed": ["host key"],
+        "unknown": ["host key"],
+        "loose": ["host key"],
+    }
+    assert f"chmod 600 {open_key}" in str(wrong["open"])
+    assert str(none) in wrong["none"]["key"]["found"]
+    assert "no-such-host.invalid" in wrong["nameless"]["name"]["found"]
+    for name, device in (("changed", changed), ("unknown", unknown)):
+        code = {"changed": "host-key-changed", "unknown": "host-key-unknown"}[name]
+        assert found[name].error is not None and found[name].error.code == code  # type: ignore[union-attr]
+        guidance = wrong[name]["host key"]["guidance"]
+        assert device.host in guidance and str(device.port) in guidance, guidance
+    assert "host_keys: off" in wrong["loose"]["host key"]["guidance"]
+
+
+def test_a_default_key_without_a_passphrase_counts(bench: Bench, tmp_path: Path) -> None:
+    deck = bench.device("deck")
+    key(bench, ".ssh/id_ed25519", 0o600)
+    keyless = {name: value for name, value in deck.entry.items() if name != "key"}
+    assert look(bench.registry(tmp_path / "fleet.yaml", [], devices={"deck": keyless}))["deck"].state is State.DONE
+
+
+# -- what the agent needs -------------------------------------------------------------------------
+
+
+def programs(bench: Bench, **versions: str) -> str:
+    folder = bench.home / "programs"
+    folder.mkdir()
+    for name, words in versions.items():
+        (folder / name).write_text(f"#!/bin/sh\necho '{words}'\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}:/usr/local/bin:/usr/bin:/bin"
+
+
+def test_programs_versions_and_modules(bench: Bench, tmp_path: Path) -> None:
+    path = programs(bench, old="old 1.9.3", new="new version v1.10.0-rc1", mute="")
+    bench.device("deck", path=path)
+    needs = [
+        "old>=1.10",
+        "new>=1.9.9",
+        "mute>=1",
+        "nothing-there",
+        "perl:strict",
+        "perl:No::Such",
+        "python3:json",
+    ]
+    agents = {"needy": {"dispatch": "true", "needs": needs}}
+    result = look(bench.registry(tmp_path / "fleet.yaml", ["deck"], agents=agents), "needy")["deck"]
+    found, wrong = rows(result), crosses(result)
+    assert list(wrong) == ["old", "mute", "nothing-there", "perl:No::Such"]
+    assert (found["old"]["found"], found["old"]["wanted"]) == ("1.9.3", "old >= 1.10")
+    assert found["new"]["found"] == "1.10.0"
+    assert wrong["nothing-there"]["found"] == "missing"
+    assert wrong["perl:No::Such"]["guidance"] == "Install No::Such for perl on deck."
+    assert result.state is State.FAILED and result.error is not None
+    assert result.error.code == "requirement-missing" and "(and 3 more)" in result.error.message
+    assert result.error.guidance == wrong["old"]["guidance"]
+
+
+@given(st.lists(st.integers(0, 99), min_size=2, max_size=4), st.lists(st.integers(0, 99), min_size=2, max_size=4))
+def test_versions_are_compared_as_numbers(installed: list[int], wanted: list[int]) -> None:
+    version, least = (".".join(map(str, numbers)) for numbers in (installed, wanted))
+    row = check._program(Need("tool", least), f"found /usr/bin/tool tool {version} (built today)")
+    assert row.ok is (installed >= wanted)
+    assert row.found == version
+
+
+@pytest.mark.parametrize(
+    ("line", "version"),
+    [
+        ("git version 2.39.5", "2.39.5"),
+        ("v20.11.1", "20.11.1"),
+        ("Python 3.11.7", "3.11.7"),
+        ("This is perl 5, version 36, subversion 0 (v5.36.0) built for x86_64", "5.36.0"),
+        ("curl 7.88.1 (x86_64-pc-linux-gnu) libcurl/7.88.1", "7.88.1"),
+        ("unknown option --version", None),
+        ("", None),
+    ],
+)
+def test_the_version_in_a_line(line: str, version: str | None) -> None:
+    assert check.first_version(line) == version
+
+
+def test_an_agent_that_says_what_it_lacks(bench: Bench, tmp_path: Path) -> None:
+    agents = {
+        "picky": {"dispatch": "true", "status": "echo ready=no; echo reason=no key; echo guidance=picky login"},
+    }
+    result = look(bench.registry(tmp_path / "fleet.yaml", ["deck"], agents=agents), "picky")["deck"]
+    wrong = crosses(result)["agent ready"]
+    assert (wrong["found"], wrong["guidance"]) == ("no key", "picky login")
+
+
+def test_the_way_from_the_device_to_the_model(bench: Bench, tmp_path: Path) -> None:
+    tools = {"curl": ("curl",), "wget": ("wget",), "neither": ()}
+    for name, also in tools.items():
+        bench.device(name, path=bench.bin(also=also))
+    agent = {"dispatch": "true", "keys": {"openai": "OPENAI_API_KEY"}}
+    with models() as endpoint, hostile.not_listening() as nobody:
+        bases = {"up": f"{endpoint.url}/v1", "down": f"http://{nobody.host}:{nobody.port}/v1"}
+        providers = {name: {"kind": "openai", "api_base": base} for name, base in bases.items()}
+        registry = bench.registry(tmp_path / "fleet.yaml", list(tools), agents={"asks": agent}, providers=providers)
+        up = look(registry, "asks", provider="up")
+        down = look(registry, "asks", provider="down")
+    assert {name: result.state for name, result in up.items()} == dict.fromkeys(tools, State.DONE)
+    assert rows(up["curl"])["model endpoint"]["ok"] is True
+    for name in ("curl", "wget"):
+        wrong = crosses(down[name])["model endpoint"]
+        assert wrong["found"] == "unreachable"
+        assert name in wrong["guidance"] and bases["down"] in wrong["guidance"]
+
+
+# -- where we would work --------------------------------------------------------------------------
+
+
+def places(ahead: int = 0, **facts: object) -> dict[str, Check]:
+    right: Mapping[str, object] = {
+        "disk_kb": 1 << 20, "place": "/home/me", "executable": "yes", "clock": int(time.time()) + ahead,
+    }  # fmt: skip
+    told = {key: str(value) for key, value in {**right, **facts}.items() if value is not None}
+    return {each.name: each for each in check._places(told)}
+
+
+@pytest.mark.parametrize(
+    ("facts", "wrong"),
+    [
+        ({}, []),
+        ({"disk_kb": 50 * 1024}, []),
+        ({"disk_kb": 50 * 1024 - 1}, ["disk"]),
+        ({"disk_kb": "plenty"}, ["disk"]),
+        ({"place": None, "executable": None}, ["write", "execute"]),
+        ({"executable": None}, ["execute"]),
+        ({"clock": None}, ["clock"]),
+        ({"clock": "late"}, ["clock"]),
+        ({"ahead": -3600}, ["clock"]),
+        ({"ahead": 3600}, ["clock"]),
+        ({"ahead": -60}, []),
+    ],
+)
+def test_room_a_place_and_the_time(facts: dict[str, Any], wrong: list[str]) -> None:
+    found = places(**facts)
+    assert [name for name, each in found.items() if not each.ok] == wrong
+    assert all(each.guidance for each in found.values())
+
+
+def test_a_place_that_cannot_be_written_in(bench: Bench, tmp_path: Path) -> None:
+    entry = bench.device("deck").entry | {"home": "/proc/here"}
+    result = look(bench.registry(tmp_path / "fleet.yaml", [], devices={"deck": entry}))["deck"]
+    wrong = crosses(result)
+    assert {"write", "execute"} <= set(wrong)
+    assert wrong["write"]["guidance"] == "Set home: to a folder of deck that may be written."
+
+
+def test_a_place_where_nothing_may_run(bench: Bench, tmp_path: Path) -> None:
+    tools = bench.bin(without=("chmod",))
+    (Path(tools) / "chmod").write_text('#!/bin/sh\nexec /bin/chmod 600 "$2"\n')
+    (Path(tools) / "chmod").chmod(0o755)
+    bench.device("deck", path=tools)
+    result = look(bench.registry(tmp_path / "fleet.yaml", ["deck"]))["deck"]
+    assert list(crosses(result)) == ["execute"]
+    assert "noexec" in crosses(result)["execute"]["guidance"]

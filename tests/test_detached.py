@@ -1,0 +1,352 @@
+"""Runs that go on alone: started, listed, followed, fetched from, ended, by whomever, over links that break."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from fleet_tasks.detached import FILE
+from fleet_tasks.ids import is_run
+from fleet_tasks.results import State
+from tests.bench import Bench, BenchDevice, relay
+from tests.program import fleet, holding
+from tests.runs import ONE, TWO, detach, eventually, folder_of, folders, going, remembered
+
+TASK = "echo one; echo two >&2; echo made >file; echo three; exit 3"
+
+
+@pytest.fixture
+def one(bench: Bench) -> BenchDevice:
+    device = bench.device(ONE)
+    bench.registry(bench.home / "fleet.yaml", [ONE])
+    return device
+
+
+def waits_for(file: Path, before: str = "", after: str = "") -> str:
+    """A task that goes on until ``file`` is there."""
+    return f"{before}; while [ ! -e {file} ]; do sleep 0.1; done; {after}".removeprefix("; ").removesuffix("; ")
+
+
+def nothing_left(device: BenchDevice, run: str) -> bool:
+    return device.quiet(10) and eventually(lambda: not folders(run), 10)
+
+
+# -- started and listed -----------------------------------------------------------------------
+
+
+def test_it_starts_and_prints_its_id_alone(bench: Bench, one: BenchDevice) -> None:
+    begun = time.monotonic()
+    said = fleet(bench, "run", "-d", ONE, "--task", "sleep 20", "--detach")
+    assert time.monotonic() - begun < 10
+    assert said.code == 0 and said.stdout.endswith("\n") and is_run(said.stdout.strip())
+    run = said.stdout.strip()
+    assert one.processes()
+    assert fleet(bench, "stop", "--run", run).code == 0
+    assert nothing_left(one, run)
+
+
+def test_ps_lists_it_until_it_is_followed(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, waits_for(one.home / "go", after="exit 3"))
+    (row,) = fleet(bench, "ps", "-f", "json").document["runs"]
+    assert (row["run"], row["command"], row["devices"], row["summary"]["running"]) == (run, "run", [ONE], 1)
+    text = fleet(bench, "ps").stdout
+    assert run in text and "1 running" in text
+    (one.home / "go").touch()
+    assert one.quiet()
+    (row,) = fleet(bench, "ps", "--run", run[:12], "-f", "json").document["runs"]
+    assert row["summary"]["failed"] == 1 and row["summary"]["running"] == 0
+    assert fleet(bench, "follow", "--run", run).code == 1
+    assert fleet(bench, "ps", "-f", "json").document["runs"] == []
+    assert nothing_left(one, run)
+
+
+# -- followed ---------------------------------------------------------------------------------
+
+
+def test_following_gives_what_an_attached_run_gives(bench: Bench, one: BenchDevice) -> None:
+    same = ["command", "seconds", "run", "started"]
+    attached = fleet(bench, "run", "-d", ONE, "--task", TASK, "--fetch", "file", "-f", "json")
+    run = detach(bench, TASK, "--fetch", "file")
+    followed = fleet(bench, "follow", "--run", run, "-f", "json")
+    again = fleet(bench, "follow", "--run", run, "-f", "json")
+    assert attached.code == followed.code == again.code == 1
+    assert followed.document == again.document
+    assert followed.document["run"] == run
+    local = bench.home / f"fleet-{run}" / ONE / "file"
+    assert local.read_text() == "made\n"
+    (ours,), (theirs,) = followed.results, attached.results
+    assert ours["files"][0]["local"] == str(local.relative_to(bench.home))
+    theirs["files"][0]["local"] = ours["files"][0]["local"]
+    theirs["error"]["guidance"] = ours["error"]["guidance"]
+    assert ours | dict.fromkeys(same) == theirs | dict.fromkeys(same)
+    assert followed.document["summary"] == attached.document["summary"]
+    assert nothing_left(one, run)
+
+
+def test_the_task_began_when_it_was_given(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, "echo")
+    began = remembered(run).results[0].started
+    (entry,) = fleet(bench, "follow", "--run", run, "-f", "json").results
+    assert entry["started"][:19] == began[:19]
+
+
+def test_the_seconds_are_the_tasks_own(bench: Bench, one: BenchDevice) -> None:
+    begun = time.monotonic()
+    run = detach(bench, "sleep 3")
+    assert one.quiet(30)
+    (entry,) = fleet(bench, "follow", "--run", run, "-f", "json").results
+    assert 3 <= entry["seconds"] < time.monotonic() - begun
+
+
+def test_lines_come_from_the_first_on_and_as_they_are_written(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, waits_for(one.home / "go", "echo first", "echo last; echo bad >&2"))
+    with going(bench, "follow", "--run", run, "--stream") as follower:
+        follower.until(f"{ONE}: first\n")
+        assert "last" not in follower.stdout
+        (one.home / "go").touch()
+        said = follower.end()
+    assert (said.code, said.stdout) == (0, f"{ONE}: first\n{ONE}: last\n")
+    assert f"{ONE}: bad\n" in said.stderr
+    assert nothing_left(one, run)
+
+
+def test_much_output_is_read_to_its_end(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, "head -c 9000000 /dev/zero | tr '\\0' x; echo end")
+    assert one.quiet(30)
+    (entry,) = fleet(bench, "follow", "--run", run, "-f", "json").results
+    whole = Path(entry["stdout_file"]).read_bytes()
+    assert entry["truncated"] and len(whole) == 9_000_004 and whole.endswith(b"xend\n")
+
+
+def test_secrets_are_scrubbed_from_what_is_followed(bench: Bench, one: BenchDevice) -> None:
+    key = f"canary-{os.urandom(8).hex()}"
+    secrets = {"MY_KEY": {"env": "MY_KEY"}}
+    agents = {"teller": {"dispatch": "echo it is $MY_KEY", "secrets": ["MY_KEY"]}}
+    bench.registry(bench.home / "fleet.yaml", [ONE], secrets=secrets, agents=agents)
+    words = ("dispatch", "-a", "teller", "-d", ONE, "--task", "x", "--detach")
+    run = fleet(bench, *words, MY_KEY=key).stdout.strip()
+    assert one.quiet(30)
+    said = fleet(bench, "follow", "--run", run, MY_KEY=key)
+    assert said.code == 0 and said.stdout.startswith("it is ") and key not in said.stdout + said.stderr
+    assert holding(key, bench.home) == []
+    assert nothing_left(one, run)
+
+
+def test_two_follow_at_once(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, waits_for(one.home / "go", "echo first", "echo last; exit 5"))
+    words = ("follow", "--run", run, "--stream")
+    with going(bench, *words) as left, going(bench, *words) as right:
+        left.until("first")
+        right.until("first")
+        (one.home / "go").touch()
+        ends = [left.end(), right.end()]
+    assert [(end.code, end.stdout) for end in ends] == [(1, f"{ONE}: first\n{ONE}: last\n")] * 2
+    assert remembered(run).results[0].exit_status == 5
+    assert nothing_left(one, run)
+
+
+def test_control_c_stops_following_and_nothing_else(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, waits_for(one.home / "go", "echo first", "echo last"))
+    with going(bench, "follow", "--run", run, "--stream") as follower:
+        follower.until("first")
+        follower.signal(signal.SIGINT)
+        said = follower.end()
+    assert (said.code, said.stdout) == (130, f"{ONE}: first\n")
+    assert "goes on" in said.stderr and "ending" not in said.stderr
+    assert one.processes()
+    (one.home / "go").touch()
+    assert fleet(bench, "follow", "--run", run).stdout == "first\nlast\n"
+    assert nothing_left(one, run)
+
+
+def test_a_run_that_was_not_detached_cannot_be_followed_but_shown(bench: Bench, one: BenchDevice) -> None:
+    run = fleet(bench, "run", "-d", ONE, "--task", "echo hi", "-f", "json").document["run"]
+    assert fleet(bench, "follow", "--run", run).stdout == "hi\n"
+    refused = fleet(bench, "get", "--run", run, "--fetch", "x")
+    assert refused.code == 2 and "was not detached" in refused.stderr
+
+
+# -- a link that breaks -----------------------------------------------------------------------
+
+
+def test_following_survives_cuts_and_loses_no_byte(bench: Bench) -> None:
+    one = bench.device(ONE)
+    with relay(one.host, one.port, bench.sshd.public_key) as link:
+        bench.registry(bench.home / "fleet.yaml", [], devices={ONE: bench.entry(link.place)})
+        count = "i=0; while [ $i -lt 400000 ]; do echo $i; i=$((i+1)); done"
+        run = detach(bench, waits_for(one.home / "go", count, "echo made >file"), "--fetch", "file")
+        link.cut_after(500_000)
+        with going(bench, "follow", "--run", run, "-f", "json", "--output", "out.json") as follower:
+            assert eventually(lambda: link.connections >= 3)
+            assert eventually(link.cut)
+            assert eventually(lambda: link.connections >= 4)
+            (one.home / "go").touch()
+            follower.end(60)
+        (entry,) = json.loads((bench.home / "out.json").read_text())["results"]
+        assert entry["error"] is None
+        text = Path(entry["stdout_file"]).read_text() if entry["truncated"] else entry["stdout"]
+        assert text.split() == [str(number) for number in range(400_000)]
+        assert [Path(bench.home / file["local"]).read_text() for file in entry["files"]] == ["made\n"]
+        assert nothing_left(one, run)
+
+
+def test_a_device_out_of_reach_is_not_given_up(bench: Bench) -> None:
+    one = bench.device(ONE)
+    with relay(one.host, one.port, bench.sshd.public_key) as link:
+        bench.registry(bench.home / "fleet.yaml", [], devices={ONE: bench.entry(link.place)})
+        run = detach(bench, waits_for(one.home / "go", after="echo last"))
+        link.refuse(100)
+        away = fleet(bench, "follow", "--run", run, "--retries", "1")
+        assert away.code == 3
+        assert one.processes(), "a look that failed ended the run"
+        link.refuse(0)
+        (one.home / "go").touch()
+        assert fleet(bench, "follow", "--run", run).stdout == "last\n"
+        assert nothing_left(one, run)
+
+
+# -- devices that restart, supervisors that die ------------------------------------------------
+
+
+def reboot(device: BenchDevice, run: str, *, keep: bool) -> None:
+    """As if the device had restarted: all processes gone, another boot's id, its temporary folder kept or not."""
+    place = folder_of(run)
+    pid, _ = (place / "supervisor").read_text().split()
+    _, mark, _ = (place / "child").read_text().split()
+    os.kill(int(pid), signal.SIGKILL)
+    for process in device.processes():
+        os.kill(process.pid, signal.SIGKILL)
+    assert device.quiet()
+    (place / "supervisor").write_text(f"{os.getpid()} another-boot\n")
+    (place / "child").write_text(f"{os.getpid()} {mark} {os.getpid()}\n")
+    if not keep:
+        for file in sorted(place.rglob("*"), reverse=True):
+            file.rmdir() if file.is_dir() else file.unlink()
+        place.rmdir()
+    notes = Path(os.environ["FLEET_STATE"]) / "runs" / run / FILE
+    notes.write_text(notes.read_text().replace(json.loads(notes.read_text())[0]["boot"], "another-boot"))
+
+
+@pytest.mark.parametrize("keep", [True, False], ids=["folder kept", "folder gone"])
+def test_a_device_that_restarted_is_told_at_once(bench: Bench, one: BenchDevice, keep: bool) -> None:
+    run = detach(bench, "echo before; sleep 60")
+    assert eventually(lambda: (folder_of(run) / "out").read_text() == "before\n")
+    reboot(one, run, keep=keep)
+    begun = time.monotonic()
+    said = fleet(bench, "follow", "--run", run, "-f", "json")
+    assert time.monotonic() - begun < 10
+    (entry,) = said.results
+    assert (said.code, entry["state"], entry["error"]["code"]) == (1, "lost", "device-rebooted")
+    assert entry["stdout"] == ("before\n" if keep else "")
+    assert not folders(run)
+
+
+def test_a_process_id_of_before_a_restart_is_somebody_elses(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, "sleep 60")
+    assert eventually((folder_of(run) / "child").exists)
+    reboot(one, run, keep=True)  # this test's own process now has the ids that were noted
+    assert fleet(bench, "stop", "--all", "-d", ONE).code == 0
+    assert not folders(run)
+
+
+@pytest.mark.parametrize("command", ["stop", "follow"])
+def test_a_task_without_its_supervisor_is_found_by_its_mark(bench: Bench, one: BenchDevice, command: str) -> None:
+    run = detach(bench, "setsid sleep 70 & echo begun; sleep 60")
+    assert eventually(lambda: (folder_of(run) / "out").read_text() == "begun\n")
+    os.kill(int((folder_of(run) / "supervisor").read_text().split()[0]), signal.SIGKILL)
+    said = fleet(bench, command, "--run", run, "-f", "json")
+    assert nothing_left(one, run)
+    if command == "follow":
+        (entry,) = said.results
+        assert (said.code, entry["state"], entry["error"]["code"]) == (1, "lost", "connection-lost")
+
+
+def test_the_deadline_is_kept_though_the_supervisor_was_killed(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, "trap '' TERM; setsid sleep 70 & echo begun; sleep 60", "--timeout", "4", "--grace", "1")
+    assert eventually(lambda: (folder_of(run) / "out").read_text() == "begun\n")
+    os.kill(int((folder_of(run) / "supervisor").read_text().split()[0]), signal.SIGKILL)
+    assert one.processes()
+    assert one.quiet(20), "nobody was left to keep the deadline"
+    assert fleet(bench, "follow", "--run", run, "-f", "json").results[0]["state"] == "lost"
+    assert nothing_left(one, run)
+
+
+# -- fetched from -----------------------------------------------------------------------------
+
+
+def test_get_fetches_from_where_the_run_works(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, waits_for(one.home / "go", "mkdir part; echo half >part/file; echo is >ready"))
+    assert eventually((folder_of(run) / "work" / "ready").exists)
+    said = fleet(bench, "get", "--run", run, "--fetch", "part", "--fetch", "ready=there", "--into", "got", "-f", "json")
+    assert said.code == 0, said
+    assert (bench.home / f"got/{ONE}/part/file").read_text() == "half\n"
+    assert (bench.home / f"got/{ONE}/there").read_text() == "is\n"
+    assert one.processes()
+    assert fleet(bench, "get", "--run", run, "--fetch", "nothing").code == 1
+    assert fleet(bench, "stop", "--run", run).code == 0
+    assert nothing_left(one, run)
+
+
+def test_get_knows_the_runs_own_workdir_and_devices(bench: Bench, one: BenchDevice) -> None:
+    bench.device(TWO)
+    bench.registry(bench.home / "fleet.yaml", [ONE, TWO])
+    (one.home / "place").mkdir()
+    run = detach(bench, "echo here >file; sleep 60", "--workdir", "place")
+    assert eventually((one.home / "place" / "file").exists)
+    assert fleet(bench, "get", "--run", run, "-d", ONE, "--fetch", "file", "--into", "got").code == 0
+    assert (bench.home / f"got/{ONE}/file").read_text() == "here\n"
+    refused = fleet(bench, "get", "--run", run, "-d", TWO, "--fetch", "file")
+    assert refused.code == 2 and f"has no part on {TWO}" in refused.stderr
+    assert fleet(bench, "stop", "--run", run).code == 0
+
+
+# -- ended ------------------------------------------------------------------------------------
+
+
+def test_stop_ends_it_and_keeps_what_it_said(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, "trap 'echo leaving; exit' TERM; echo begun; setsid sleep 70 & while :; do sleep 0.1; done")
+    assert eventually(lambda: (folder_of(run) / "out").read_text() == "begun\n")
+    (entry,) = fleet(bench, "stop", "--run", run, "-f", "json").results
+    assert (entry["action"], entry["state"], entry["stdout"]) == ("stop", "done", "ended 1\n")
+    assert nothing_left(one, run)
+    (kept,) = remembered(run).results
+    assert (kept.state, kept.stdout) == (State.CANCELLED, b"begun\nleaving\n")
+    assert fleet(bench, "follow", "--run", run).code == 1
+
+
+def test_stop_all_ends_every_run_of_the_chosen_devices(bench: Bench) -> None:
+    one, two = bench.devices(ONE, TWO)
+    bench.registry(bench.home / "fleet.yaml", [ONE, TWO])
+    runs = [detach(bench, "sleep 60", devices=f"{ONE},{TWO}"), detach(bench, "sleep 60")]
+    assert fleet(bench, "stop", "--all", "-d", ONE, "-f", "json").results[0]["stdout"] == "ended 2\n"
+    assert one.quiet() and two.processes()
+    assert fleet(bench, "stop", "--all").code == 0
+    assert two.quiet()
+    for run in runs:  # what they said waits to be read
+        assert fleet(bench, "follow", "--run", run).code == 1
+        assert nothing_left(two, run)
+    assert fleet(bench, "stop").code == 2
+
+
+def test_another_program_stops_an_attached_run(bench: Bench, one: BenchDevice) -> None:
+    with going(bench, "run", "-d", ONE, "--task", "echo begun; sleep 60", "--stream", "-f", "json") as attached:
+        attached.until("begun")
+        (row,) = fleet(bench, "ps", "-f", "json").document["runs"]
+        assert fleet(bench, "stop", "--run", row["run"]).code == 0
+        said = attached.end()
+    assert (said.code, said.results[0]["state"]) == (1, "cancelled")
+    assert nothing_left(one, row["run"])
+
+
+def test_it_ends_at_its_own_timeout(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, "echo begun; sleep 60", "--timeout", "1")
+    assert one.quiet(10), "nobody looked, and it went on"
+    said = fleet(bench, "follow", "--run", run, "-f", "json")
+    (entry,) = said.results
+    assert (said.code, entry["state"], entry["stdout"]) == (1, "timed-out", "begun\n")
+    assert nothing_left(one, run)

@@ -1,0 +1,230 @@
+"""What becomes of an attached run when the laptop dies, the link breaks or freezes, or nobody reads any more."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from fleet_tasks.actions import dispatch
+from fleet_tasks.fleet import Fleet
+from fleet_tasks.options import Targets
+from fleet_tasks.results import Report, State
+from tests.bench import Bench, BenchDevice, Relay, relay
+from tests.program import fleet
+from tests.runs import ONE, eventually, folders, going
+
+COUNTED = """echo x >>"$HOME/count"
+echo begun
+while [ ! -e "$HOME/go" ]; do sleep 0.1; done
+echo last
+echo made >file"""
+
+
+@pytest.fixture
+def one(bench: Bench) -> BenchDevice:
+    return bench.device(ONE)
+
+
+@pytest.fixture
+def direct(bench: Bench, one: BenchDevice) -> Path:
+    return bench.registry(bench.home / "fleet.yaml", [ONE])
+
+
+def through(bench: Bench, link: Relay) -> Path:
+    """A registry in which the device is behind the link."""
+    return bench.registry(bench.home / "fleet.yaml", [], devices={ONE: bench.entry(link.place)})
+
+
+def starts(device: BenchDevice) -> int:
+    """How many times the counted task began."""
+    file = device.home / "count"
+    return file.read_text().count("x") if file.exists() else 0
+
+
+def nothing_left(device: BenchDevice, seconds: float = 10) -> bool:
+    return device.quiet(seconds) and eventually(lambda: not _own_folders(device), seconds)
+
+
+def _own_folders(device: BenchDevice) -> list[Path]:
+    found = []
+    for place in folders():
+        with contextlib.suppress(FileNotFoundError):  # another test's, which went just now
+            if f" {device.name} " in (place / "about").read_text():
+                found.append(place)
+    return found
+
+
+# -- the laptop dies --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("passed", [0, 100, 1000, 1400, 1700, 2000])
+def test_a_laptop_killed_while_it_connects(bench: Bench, one: BenchDevice, passed: int) -> None:
+    """From before the server's first word to the last one before our script begins: the bytes it had sent by then."""
+    with relay(one.host, one.port, bench.sshd.public_key) as link:
+        through(bench, link)
+        link.freeze_after(passed)
+        with going(bench, "run", "-d", ONE, "--task", "sleep 60") as work:
+            assert eventually(lambda: link.frozen)
+            work.signal(signal.SIGKILL)
+        link.cut()
+        assert nothing_left(one)
+    (row,) = fleet(bench, "history", "-f", "json").document["runs"]
+    assert (row["summary"]["lost"], row["summary"]["running"]) == (1, 0)
+
+
+def test_a_laptop_killed_while_it_tears_down(bench: Bench, one: BenchDevice) -> None:
+    """What was begun there is brought to its end without us: the agent is gone, and nothing else is left."""
+    last = "echo >~/begun; while [ ! -e ~/go ]; do sleep 0.1; done"
+    agent = {"deploy": "echo >tool", "dispatch": "echo hi", "teardown": last}
+    bench.registry(bench.home / "fleet.yaml", [ONE], agents={"mine": agent})
+    with going(bench, "dispatch", "-a", "mine", "-d", ONE, "--task", "x", "--cleanup") as work:
+        assert eventually((one.home / "begun").exists)
+        work.signal(signal.SIGKILL)
+    (one.home / "go").touch()
+    assert nothing_left(one)
+    assert sorted(file.name for file in one.home.iterdir()) == ["begun", "go"]
+
+
+def test_a_laptop_killed_at_the_start(bench: Bench, one: BenchDevice, direct: Path) -> None:
+    with going(bench, "run", "-d", ONE, "--task", "sleep 60") as work:
+        assert eventually(one.processes)
+        work.signal(signal.SIGKILL)
+        assert nothing_left(one)
+
+
+def test_a_laptop_killed_while_the_task_runs(bench: Bench, one: BenchDevice, direct: Path) -> None:
+    with going(bench, "run", "-d", ONE, "--task", "setsid sleep 70 & echo begun; sleep 60", "--stream") as work:
+        work.until("begun")
+        work.signal(signal.SIGKILL)
+        assert nothing_left(one)
+
+
+def test_a_laptop_killed_while_files_go_there(bench: Bench, one: BenchDevice) -> None:
+    (bench.home / "big").write_bytes(bytes(30_000_000))
+    with relay(one.host, one.port, bench.sshd.public_key) as link:
+        through(bench, link)
+        with going(bench, "run", "-d", ONE, "--task", "sleep 60", "--send", "big") as work:
+            assert eventually(lambda: any((place / "work").exists() for place in _own_folders(one)))
+            link.freeze()
+            work.signal(signal.SIGKILL)
+            link.cut()
+            assert nothing_left(one)
+
+
+def test_a_laptop_killed_while_files_come(bench: Bench, one: BenchDevice) -> None:
+    with relay(one.host, one.port, bench.sshd.public_key) as link:
+        through(bench, link)
+        task = "head -c 30000000 /dev/zero >big; echo made"
+        with going(bench, "run", "-d", ONE, "--task", task, "--fetch", "big", "--into", "got") as work:
+            assert eventually(lambda: (bench.home / "got" / ONE).exists())
+            link.freeze()
+            work.signal(signal.SIGKILL)
+            link.cut()
+            assert nothing_left(one)
+
+
+# -- the link breaks --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words, times", [((), 1), (("--idempotent",), 2)], ids=["by default", "idempotent"])
+def test_a_cut_link_starts_a_task_once_more_only_if_it_may(
+    bench: Bench, one: BenchDevice, words: tuple[str, ...], times: int
+) -> None:
+    with relay(one.host, one.port, bench.sshd.public_key) as link:
+        through(bench, link)
+        with going(bench, "run", "-d", ONE, "--task", COUNTED, "-f", "json", *words) as work:
+            for number in range(1, times + 1):
+                assert eventually(lambda number=number: starts(one) == number)  # type: ignore[misc]
+                link.cut()
+            said = work.end()
+    (entry,) = said.results
+    assert (said.code, entry["state"], entry["error"]["code"]) == (1, "lost", "connection-lost")
+    assert (starts(one), entry["attempts"]) == (times, times)
+    assert nothing_left(one)
+
+
+def test_an_idempotent_task_is_done_after_a_cut(bench: Bench, one: BenchDevice) -> None:
+    with relay(one.host, one.port, bench.sshd.public_key) as link:
+        through(bench, link)
+        with going(bench, "run", "-d", ONE, "--task", COUNTED, "-f", "json", "--idempotent") as work:
+            assert eventually(lambda: starts(one) == 1)
+            link.cut()
+            assert eventually(lambda: starts(one) == 2)
+            (one.home / "go").touch()
+            said = work.end()
+    assert (said.code, said.results[0]["stdout"]) == (0, "begun\nlast\n")
+    assert nothing_left(one)
+
+
+def test_reconnect_survives_a_cut_link(bench: Bench, one: BenchDevice) -> None:
+    with relay(one.host, one.port, bench.sshd.public_key) as link:
+        through(bench, link)
+        words = ("run", "-d", ONE, "--task", COUNTED, "--fetch", "file", "--into", "got", "-f", "json", "--stream")
+        with going(bench, *words, "--reconnect") as work:
+            work.until("begun")
+            link.cut()
+            assert eventually(lambda: link.connections >= 2)
+            (one.home / "go").touch()
+            said = work.end()
+    assert (said.code, said.results[0]["stdout"]) == (0, "begun\nlast\n")
+    assert starts(one) == 1
+    assert (bench.home / "got" / ONE / "file").read_text() == "made\n"
+    assert nothing_left(one)
+
+
+def test_control_c_with_reconnect_ends_the_work(bench: Bench, one: BenchDevice, direct: Path) -> None:
+    words = ("run", "-d", ONE, "--task", COUNTED, "--stream", "-f", "json", "--reconnect")
+    with going(bench, *words) as work:
+        work.until("begun")
+        work.signal(signal.SIGINT)
+        said = work.end()
+    (entry,) = said.results
+    assert (said.code, entry["state"], entry["stdout"]) == (130, "cancelled", "begun\n")
+    assert nothing_left(one)
+
+
+def test_a_link_that_freezes_costs_the_task_at_most_two_leases(
+    bench: Bench, one: BenchDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "LEASE", 2)
+    monkeypatch.setattr(dispatch, "BEAT", 0.5)
+    reports: list[Report] = []
+    with relay(one.host, one.port, bench.sshd.public_key) as link, Fleet.load(through(bench, link)) as ours:
+        work = threading.Thread(target=lambda: reports.append(_dispatch(ours)))
+        work.start()
+        assert eventually(lambda: starts(one) == 1)
+        assert not one.quiet(5), "signs of life did not keep the task going"
+        link.freeze()
+        assert nothing_left(one, 8), "the device waits for a laptop that says nothing"
+        link.cut()
+        link.thaw()
+        work.join(30)
+    (result,) = reports[0].results
+    assert (result.state, result.stdout) == (State.LOST, b"begun\n")
+    assert starts(one) == 1
+
+
+def _dispatch(ours: Fleet) -> Report:
+    return ours.dispatch(COUNTED, Targets(device=(ONE,)), agent="shell")
+
+
+# -- nobody reads any more --------------------------------------------------------------------
+
+
+def test_a_reader_who_had_enough_ends_the_run(bench: Bench, one: BenchDevice, direct: Path) -> None:
+    task = "i=0; while [ $i -lt 600 ]; do echo $i; i=$((i+1)); sleep 0.1; done"
+    command = f"{sys.executable} -m fleet_tasks run -d {ONE} --stream --task '{task}' | head -n 2"
+    done = subprocess.run(
+        ["sh", "-c", command], env=bench.environment(), cwd=bench.home, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == f"{ONE}: 0\n{ONE}: 1\n"
+    assert "Traceback" not in done.stderr
+    assert nothing_left(one)
+
+
