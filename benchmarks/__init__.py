@@ -1,0 +1,1 @@
+"""Measurements of whole commands beside those of peers, on this machine's loopback."""

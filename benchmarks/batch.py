@@ -1,0 +1,119 @@
+"""``python -m benchmarks.batch``: many short tasks on a few devices, beside GNU parallel and xargs with ssh.
+
+Every program gets the same devices, the same server and as many tasks at a time; rounds alternate. What is told is the
+wall time of the whole command, start included, and tasks per second. With ``--queued N`` also how long it takes until
+the first of N queued tasks is at work on a device, and the most memory the command held until then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.__main__ import Contestant, measure
+from tests.bench import Bench, running_sshd
+
+ROUNDS = 3
+OURS = (sys.executable, "-m", "fleet_tasks")
+
+
+def main() -> None:
+    """Measure the contestants in turns."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.batch", description=__doc__)
+    parser.add_argument("--tasks", type=int, default=500, metavar="N")
+    parser.add_argument("--devices", type=int, default=8, metavar="N")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
+    parser.add_argument("--queued", type=int, nargs="*", default=[], metavar="N")
+    wishes = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, running_sshd(addresses=wishes.devices) as sshd:
+        bench = Bench(sshd, Path(folder))
+        names = [f"d{number}" for number in range(1, wishes.devices + 1)]
+        registry = bench.registry(Path(folder) / "fleet.yaml", names)
+        environment = bench.environment(FLEET_STATE=f"{folder}/state", FLEET_REGISTRY=str(registry))
+        times: dict[str, list[float]] = {}
+        for _round in range(wishes.rounds):
+            for contestant in contestants(bench, names, wishes.tasks):
+                times.setdefault(contestant.name, []).append(measure(contestant, environment))
+        report(times, wishes.tasks, wishes.devices)
+        for count in wishes.queued:
+            begun = [start(bench, count, environment) for _round in range(wishes.rounds)]
+            seconds, peak = min(begun)
+            sys.stdout.write(f"{count} tasks queued: the first at work after {seconds:.2f} s, {peak / 1024:.0f} MiB\n")
+
+
+def contestants(bench: Bench, names: Sequence[str], count: int) -> Iterator[Contestant]:
+    """Ours, and the other programs that are here."""
+    tasks = bench.home / "tasks.jsonl"
+    tasks.write_text("".join(json.dumps({"task": f"echo {number}"}) + "\n" for number in range(count)))
+    words = ["batch", "--all", "--agent", "shell", "--file", str(tasks), "--quiet"]
+    yield Contestant("fleet batch", [*OURS, *words])
+    yield Contestant("xargs -P, one ssh a task", ["sh", "-c", _xargs(bench, names, count)])
+    if shutil.which("parallel"):
+        for name, options in (
+            ("parallel --sshlogin", []),
+            ("parallel, ControlMaster", _masters(bench)),
+        ):
+            yield Contestant(name, ["sh", "-c", _parallel(bench, names, count, options)])
+    else:
+        sys.stderr.write("parallel is not here: its rows are missing (apt install parallel).\n")
+
+
+def start(bench: Bench, count: int, environment: Mapping[str, str]) -> tuple[float, int]:
+    """Seconds until the first of so many tasks is at work, and the most KiB held until then (VmHWM: proc(5))."""
+    mark = bench.home / f"mark-{count}"
+    mark.unlink(missing_ok=True)
+    tasks = bench.home / f"queued-{count}.jsonl"
+    task = {"task": f"echo >{shlex.quote(str(mark))}; sleep 30"}
+    tasks.write_text("".join(json.dumps({**task, "id": f"t{number}"}) + "\n" for number in range(count)))
+    words = ["batch", "--all", "--agent", "shell", "--file", str(tasks), "--quiet"]
+    began = time.perf_counter()
+    with subprocess.Popen([*OURS, *words], env=environment, stdout=subprocess.DEVNULL) as process:
+        while not mark.exists():
+            time.sleep(0.002)
+        seconds = time.perf_counter() - began
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        process.kill()
+    bench.gone(str(mark), 10)
+    return seconds, next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
+def report(times: dict[str, list[float]], tasks: int, devices: int) -> None:
+    """Write down each contestant's best and middle time, in seconds, and its best rate."""
+    sys.stdout.write(f"\n{f'{tasks} tasks on {devices} devices':28}  best  middle  tasks/s\n")
+    for name, measured in times.items():
+        best, middle = min(measured), sorted(measured)[len(measured) // 2]
+        sys.stdout.write(f"  {name:26}  {best:6.2f}  {middle:6.2f}  {tasks / best:6.0f}\n")
+
+
+def _masters(bench: Bench) -> list[str]:
+    return ["-o", "ControlMaster=auto", "-o", f"ControlPath={bench.home}/%C", "-o", "ControlPersist=2"]
+
+
+def _login(bench: Bench, name: str, options: Sequence[str] = ()) -> str:
+    return shlex.join(bench.ssh(name, *options))
+
+
+def _xargs(bench: Bench, names: Sequence[str], count: int) -> str:
+    """As many at a time as there are devices; a task's number says which is its own, for xargs has no queue."""
+    choice = " ".join(f"{number}) exec {_login(bench, name)} echo $1;;" for number, name in enumerate(names))
+    script = f"case $(($1 % {len(names)})) in {choice} esac"
+    return f"seq 0 {count - 1} | xargs -P {len(names)} -n 1 sh -c {shlex.quote(script)} sh"
+
+
+def _parallel(bench: Bench, names: Sequence[str], count: int, options: Sequence[str]) -> str:
+    """One job at a time on each login, each given by its whole ssh command."""
+    logins = bench.home / f"logins{len(options)}"
+    logins.write_text("".join(f"1/{_login(bench, name, options)}\n" for name in names))
+    return f"seq 0 {count - 1} | parallel --will-cite --sshloginfile {shlex.quote(str(logins))} echo"
+
+
+if __name__ == "__main__":
+    main()
