@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import fabric
-from paramiko import AuthenticationException, BadAuthenticationType, Channel, PKey, SSHException
+from paramiko import AuthenticationException, BadAuthenticationType, Channel, SSHException
 from paramiko.ssh_exception import ChannelException, IncompatiblePeer
 
 from fleet_tasks import errors
+from fleet_tasks.authentication import authenticate, key_trouble
 from fleet_tasks.conversation import Conversation
 from fleet_tasks.hostkeys import HostKey, KnownHosts, known_name
-from fleet_tasks.keys import Keyring, agent_keys
+from fleet_tasks.keys import Keyring
 from fleet_tasks.logins import Login
 from fleet_tasks.runner import CONFIG
 from fleet_tasks.scripts import COMMAND, Script
@@ -92,14 +93,18 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
         if transport is not None:
             transport.close()
 
-    def converse(self, script: Script) -> Conversation:
-        """Starts ``script`` on the device; raises LinkError when the session is gone."""
+    def converse(self, script: Script, patience: float | None = None) -> Conversation:
+        """Starts ``script`` on the device; raises LinkError when the session is gone.
+
+        For ``patience`` seconds, else the login's connect_timeout, a server that refuses a channel is asked again: one
+        that allows few may still be busy with the end of the last.
+        """
         transport = self.transport
         if transport is None:
             raise errors.ConnectionLost(f"There is no connection to {self.login.device}.")
         try:
             asked = time.monotonic()
-            channel = self._channel(transport)
+            channel = self._channel(transport, self.login.connect_timeout if patience is None else patience)
             self._set(round_trip=time.monotonic() - asked, _fresh=False)
             return Conversation(self.login.device, script, channel, transport)
         except ChannelException as error:
@@ -110,9 +115,12 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
                 raise errors.ConnectTimeout(f"{self.login.device} opened no channel within {seconds}.") from error
             raise errors.ConnectionLost(f"The connection to {self.login.device} is gone: {error}.") from error
 
-    def _channel(self, transport: FleetTransport) -> Channel:
-        """A channel with our shell on it; a server that allows few may still be busy with the end of the last one."""
-        until = time.monotonic() + self.login.connect_timeout
+    def key_trouble(self) -> errors.NoAgentKey | None:
+        """Why a login would have no key to offer, found out without one; None when there is a key, or a password."""
+        return key_trouble(self.login, self._keyring)
+
+    def _channel(self, transport: FleetTransport, patience: float) -> Channel:
+        until = time.monotonic() + patience
         while True:
             try:
                 return transport.execute(COMMAND, timeout=self.login.connect_timeout)
@@ -137,7 +145,7 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
             shown = transport.get_remote_server_key()
             self._known.check(name, HostKey(shown.get_name(), shown.asbytes()), login.host_keys)
             transport.auth_timeout = max(0.1, until - time.monotonic())
-            self._authenticate(transport)
+            authenticate(transport, login, self._keyring)
         except BaseException:
             transport.close()
             raise
@@ -159,68 +167,6 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
         if login.proxy_command:
             return through_command(login.proxy_command, left)
         return dial(login.host, login.port, left, lambda sock: self._set(_opening=sock))
-
-    def _authenticate(self, transport: FleetTransport) -> None:
-        """Offers keys in the order of ssh: named ones, the agent's, then the default files."""
-        login = self.login
-        refused: AuthenticationException | None = None
-        offered = 0
-        for key in self._keys():
-            offered += 1
-            try:
-                transport.auth_publickey(login.user, key)
-                return
-            except BadAuthenticationType as error:
-                refused = error
-                break
-            except AuthenticationException as error:
-                if offered == 1 and not transport.is_active():
-                    raise EOFError from error  # nothing was refused: the link broke, or the server hung up
-                refused = error
-        if login.password is not None and transport.is_active():
-            transport.auth_password(login.user, login.password)
-            return
-        if not offered:
-            self._enter_freely(transport)
-            return
-        raise refused or AuthenticationException("no key was accepted")
-
-    def _enter_freely(self, transport: FleetTransport) -> None:
-        """Some servers (Tailscale's) ask for no key at all."""
-        try:
-            transport.auth_none(self.login.user)
-        except AuthenticationException as error:
-            raise self._keyless() from error
-
-    def _keyless(self) -> errors.NoAgentKey:
-        return errors.NoAgentKey(
-            f"There is no key to offer to {self.login.device}: no key: in the registry, none in an ssh-agent, "
-            "no usable default key in ~/.ssh."
-        )
-
-    def key_trouble(self) -> errors.NoAgentKey | None:
-        """Why a login would have no key to offer, found out without one; None when there is a key, or a password."""
-        try:
-            found = next(self._keys(), None)
-        except errors.NoAgentKey as error:
-            return error
-        return None if found is not None or self.login.password is not None else self._keyless()
-
-    def _keys(self) -> Iterator[PKey]:
-        login = self.login
-        held = agent_keys(login.agent_socket)
-        troubles: list[errors.NoAgentKey] = []
-        for path in login.keys:
-            try:
-                yield self._keyring.load(path)
-            except errors.NoAgentKey as error:
-                troubles.append(error)
-        if troubles and len(troubles) == len(login.keys) and not held:
-            raise troubles[0]
-        if not login.only_keys or troubles:
-            yield from held
-        if not login.keys:
-            yield from self._keyring.defaults()
 
 
 @contextmanager

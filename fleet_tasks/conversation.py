@@ -63,8 +63,8 @@ class Conversation:
         self._begun = time.monotonic()
         self._channel = channel
         self._transport = transport
-        self._out = Frames(script.nonce)
-        self._err = Frames(script.nonce)
+        self._out = Frames(script.nonce, raw=script.raw)
+        self._err = Frames(script.nonce, raw=script.raw)
         self._bell = Bell()
         self.heed: Callable[[], None] = lambda: None
         channel.in_buffer.set_event(self._bell)
@@ -121,7 +121,7 @@ class Conversation:
             return  # the link went first, and the other side knows that by itself
 
     def listen(self, wake: Callable[[], float | None] = lambda: None) -> Iterator[Said | Frame]:
-        """Everything that comes, until the script's last frame.
+        """Everything that comes, until the script's last frame, or of a raw one until the channel ends.
 
         ``wake`` is called before every sleep and returns how many seconds it may last at most; it may raise.
         Raises ConnectionLost when the channel ends before the script did.
@@ -132,7 +132,7 @@ class Conversation:
                 return
             if self._over():
                 yield from self._heard()
-                if self._out.ended:
+                if self._out.ended or (self.script.raw and self._out.begun):
                     return
                 raise self._lost()
             limit = wake()

@@ -27,10 +27,14 @@ class Frame:
 
 
 class Frames:
-    """Tells bytes from frames, however the network cut them; also how noise and silence are seen."""
+    """Tells bytes from frames, however the network cut them; also how noise and silence are seen.
 
-    def __init__(self, nonce: bytes) -> None:
+    With ``raw`` there is no frame but ``begin``, and nothing after it is held back: somebody may wait for it.
+    """
+
+    def __init__(self, nonce: bytes, *, raw: bool = False) -> None:
         self._mark = nonce + b" "
+        self._raw = raw
         self._held = b""
         self.begun = False
         self.ended = False
@@ -41,7 +45,7 @@ class Frames:
         data = self._held + data
         self._held = b""
         while data and not self.ended:
-            at = data.find(self._mark)
+            at = -1 if self.begun and self._raw else data.find(self._mark)
             if at < 0:
                 kept = self._overlap(data)
                 yield from self._plain(data[: len(data) - kept])
@@ -69,7 +73,7 @@ class Frames:
         self.ended = self.ended or word == "end"
         if word == "begin":
             self.begun = True
-            return None
+            return Frame(word) if self._raw else None
         return Frame(word, rest)
 
     def _plain(self, data: bytes) -> Iterator[bytes]:
@@ -82,6 +86,8 @@ class Frames:
 
     def _overlap(self, data: bytes) -> int:
         """How many bytes at the end may be the beginning of a mark."""
+        if self.begun and self._raw:
+            return 0
         first = self._mark[:1]
         at = data.find(first, max(0, len(data) - len(self._mark) + 1))
         while at >= 0:

@@ -27,7 +27,8 @@ class Script:
 
     ``order`` is the same script's head, for a shell that serves (remote/serve.sh) and has the rest already.
     ``shown`` is what ``--debug`` prints of it: what is assigned and which files follow, without what is exported and
-    what goes to the task's standard input.
+    what goes to the task's standard input. A ``raw`` one says no more than that it begins: the channel's bytes are then
+    all somebody else's.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Script:
     text: bytes = field(repr=False)
     shown: str = ""
     order: bytes = field(default=b"", repr=False)
+    raw: bool = False
 
 
 @cache

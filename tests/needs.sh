@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure of the programs that the tests start: an OpenSSH server and client, and the login shells of devices.
+# Makes sure of the programs that the tests start: an OpenSSH server and client, rsync, and the login shells of devices.
 # Installs what is missing where that is allowed; otherwise says what to install, and fails.
 # Names of packages hold no blanks: lists of them are meant to be split.
 # shellcheck disable=SC2086
@@ -11,8 +11,8 @@ PATH=$PATH:${NEEDS_ALSO_IN-/usr/local/sbin:/usr/sbin:/sbin}
 missing() {
     command -v sshd >/dev/null || echo openssh-server
     command -v ssh-keygen >/dev/null && command -v sftp >/dev/null || echo openssh-client
-    for shell in bash dash fish tcsh zsh; do
-        command -v "$shell" >/dev/null || echo "$shell"
+    for name in bash dash fish rsync tcsh zsh; do
+        command -v "$name" >/dev/null || echo "$name"
     done
     # There is no busybox for macOS.
     test "$(uname)" = Darwin || command -v busybox >/dev/null || echo busybox

@@ -59,14 +59,13 @@ class Canary:
     def __contains__(self, data: bytes) -> bool:
         return any(sign in data for sign in self._signs)
 
-    def processes(self, part: str) -> list[Path]:
-        """The processes whose ``cmdline`` or ``environ`` holds it."""
-        found = []
+    def processes(self, part: str) -> dict[Path, bytes]:
+        """The ``cmdline`` or ``environ`` of each process that has the key there."""
+        read = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # one that ended just now
-                if (folder / part).read_bytes() in self:
-                    found.append(folder)
-        return found
+                read[folder] = (folder / part).read_bytes()
+        return {folder: data for folder, data in read.items() if data in self}
 
     def files(self, places: Collection[Path]) -> list[str]:
         """The files that hold it."""
@@ -137,8 +136,8 @@ class Scene:
 
     def look_around(self) -> None:
         """Nobody sees the key just now who is not meant to."""
-        assert self.canary.processes("cmdline") == []
-        holders = [each.joinpath("environ").read_bytes() for each in self.canary.processes("environ")]
+        assert self.canary.processes("cmdline") == {}
+        holders = self.canary.processes("environ").values()
         home = b"HOME=" + os.fsencode(self.device.home)
         there = [each for each in holders if home in each.split(b"\0")]
         assert there == [] if self.name in ALONE else all(b"\0FLEET_TASK_ID=" in each for each in there)
@@ -200,7 +199,7 @@ def test_a_canary_is_seen_wherever_it_sits(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "60", canary.key][:2], env={"KEY": canary.key}) as environed:
         with subprocess.Popen(["sh", "-c", 'sleep 60; : "$0"', canary.key]) as argued:
             until(lambda: canary.processes("environ"))
-            assert canary.processes("environ") == [Path(f"/proc/{environed.pid}")]
+            assert list(canary.processes("environ")) == [Path(f"/proc/{environed.pid}")]
             assert Path(f"/proc/{argued.pid}") in canary.processes("cmdline")
             argued.kill()
         environed.kill()

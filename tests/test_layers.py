@@ -28,7 +28,7 @@ DOORS = {
     "asyncssh": "embedded",
     "fabric": "connection group runner",
     "invoke": "cli commands program settings tasks watching",
-    "paramiko": "connection conversation keys sshconfig transport",
+    "paramiko": "authentication connection conversation keys sshconfig transport",
     "platformdirs": "history registry releases",
     "rich": "formats",
     "ruamel": "registry",

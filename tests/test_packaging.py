@@ -101,7 +101,7 @@ def tools(folder: Path, *names: str, **scripts: str) -> str:
     return str(folder)
 
 
-THERE = ("sh", "uname", "ssh-keygen", "sftp", "bash", "dash", "busybox", "tcsh", "zsh")
+THERE = ("sh", "uname", "ssh-keygen", "sftp", "bash", "dash", "busybox", "rsync", "tcsh", "zsh")
 
 
 def needs(path: str) -> subprocess.CompletedProcess[str]:

@@ -50,8 +50,10 @@ def sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, by
         fetch=(Fetch("*.md"), Fetch("~/x y")),
         into=str(bench.home / "into"),
     )
-    with Fleet.load(bench.registry(bench.home / "fleet.yaml", ["deck"])) as fleet:
+    clio = {"source": str(ROOT / "tests" / "bench" / "clio")}
+    with Fleet.load(bench.registry(bench.home / "fleet.yaml", ["deck"], agents={"clio": clio})) as fleet:
         devices = fleet.choose(Targets(all=True))
+        fleet.collect(fleet.plan_simple(Action.DEPLOY, devices, Wish(agent="clio")))
         for action in (Action.CHECK, Action.STATUS, Action.DEPLOY, Action.PUT, Action.GET, Action.PS):
             fleet.collect(fleet.plan_simple(action, devices, wish))
         fleet.collect(fleet.plan_dispatch(devices, wish, Bounds()))

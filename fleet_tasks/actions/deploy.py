@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 
-from fleet_tasks import errors
+from fleet_tasks import errors, rsync
 from fleet_tasks.actions import saying
 from fleet_tasks.actions.saying import Saying
 from fleet_tasks.actions.stage import PATIENCE, Clock, Stage, result
@@ -33,15 +33,18 @@ PLAIN = re.compile(rb"\./([A-Za-z0-9_][A-Za-z0-9_.+/-]*|\.[A-Za-z0-9_+-][A-Za-z0
 
 
 def deploy(stage: Stage, job: Job) -> Result:
-    """Installs or updates the job's agent; raises DeviceError, and then what was there before still is."""
+    """Installs or updates the job's agent; raises DeviceError, and then what was there before still is.
+
+    A tree goes by rsync where both sides have it, else as one stream, without the files that are there already.
+    """
     clock = Clock()
     agent = stage.agent(job.agent or "shell")
     if not agent.installs:
         return result(stage, job, clock, exit_status=0, stdout=b"nothing to install\n")
+    place = {**agent_values(agent), "id": secrets.token_hex(6)}
     values = {
-        **agent_values(agent),
+        **place,
         **saying.supervision(secrets.token_hex(16), saying.INSTALLING),
-        "id": secrets.token_hex(6),
         "script": agent.script("deploy"),
         "status_script": agent.script("status"),
         "link": agent.link or "",
@@ -50,7 +53,7 @@ def deploy(stage: Stage, job: Job) -> Result:
     script = stage.script("deploy", parts, values, **exported(agent, job, stage))
     stage.tell("deploying")
     with stage.conversation(script) as talk:
-        done = _Deploy(stage, agent, talk).carry_out()
+        done = _Deploy(stage, agent, talk, place).carry_out()
     return result(stage, job, clock, exit_status=0, stdout=done.encode())
 
 
@@ -59,7 +62,9 @@ class _Deploy:
     stage: Stage
     agent: Agent
     talk: Conversation
+    place: Mapping[str, object]
     payload: Payload | None = None
+    rsync: bool = False
     sent: bool = False
     told: str = ""
     kept: frozenset[str] = frozenset()
@@ -73,6 +78,8 @@ class _Deploy:
                 continue
             if item.word == "platform":
                 platform = _platform(item, self.stage.device.arch)
+            elif item.word == "means":
+                self.rsync = "rsync" in item.parts and rsync.here()
             elif item.word == "installed":
                 self._decide(items, platform, item.rest.strip())
             elif item.word == "ready":
@@ -92,15 +99,41 @@ class _Deploy:
         """Keeps what is installed when it is the same version and the same bytes; else has it replaced."""
         self.payload = self.stage.stopping.awaiting(lambda: self.agent.payload(platform))
         version, names = self._payload.version, self._payload.files.keys()
-        current = installed == version
-        if installed and names and (current or len(names) > 1):
+        current, tree = installed == version, len(names) > 1
+        by_rsync = tree and self.rsync
+        if installed and names and (current or (tree and not by_rsync)):
             self.talk.say(f"verify {installed}")
             found, style = told_digests(items)
             alike = same(_manifest(self._payload), found, style)
             current = current and alike == names
-            if not current and style != "sizes":
+            if not current and not by_rsync and style != "sizes":
                 self._take_over(items, installed, alike, found.keys())
+        if not current and by_rsync:
+            self._mirror(items, installed)
         self.talk.say("keep" if current else f"install {version}")
+
+    def _mirror(self, items: Iterator[Said | Frame], installed: str) -> None:
+        """Has the two rsyncs fill the new version, upon a copy of the installed one; what they fail at is sent anew."""
+        self.talk.say(f"base {installed}" if installed else "begin")
+        expect(items, "based", "baseless")
+        if self._mirrored():
+            self.kept = frozenset(self._payload.files)
+        else:
+            self.talk.say("begin")
+            expect(items, "based")
+
+    def _mirrored(self) -> bool:
+        stage = self.stage
+        with rsync.sending(self._payload.files) as sender, stage.stopping.waking(sender.stop):
+            words = {f"word_{number}": word for number, word in enumerate(sender.words, 1)}
+            if not words:
+                return False
+            script = stage.script("rsync", ("rsync",), {**self.place, **words, "words": len(words)})
+            try:
+                with stage.aside(replace(script, raw=True)) as talk:
+                    return sender.meet(talk, stage.words(talk))
+            except (errors.Throttled, errors.NotVerified):  # no second channel, or an rsync that is stuck
+                return False
 
     def _take_over(
         self, items: Iterator[Said | Frame], installed: str, alike: set[str], there: Collection[bytes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,6 +104,12 @@ class Stage:
                 self.line.keep(talk)
             else:
                 talk.close()
+
+    @contextmanager
+    def aside(self, script: Script) -> Iterator[Conversation]:
+        """``script`` on a channel beside that of another; raises Throttled where the server allows only one."""
+        with closing(self.connection.converse(script, patience=0)) as talk, self.stopping.waking(talk.ring):
+            yield talk
 
     def _start(self, script: Script) -> Conversation:
         """The script on a new channel. A session that went stale is opened anew: nothing of it was sent yet."""

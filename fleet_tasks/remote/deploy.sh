@@ -8,12 +8,17 @@ main() {
     ft_agents=$ft_base/agents/$ft_agent
     ft_version=
     read -r ft_version <"$ft_agents/current"
+    ft_has rsync && ft_say means rsync
     ft_say installed "$ft_version"
     while read -r ft_word ft_wanted <&3; do
         case $ft_word in
         verify)
             ft_digest "$ft_agents/$ft_wanted"
             ft_say check
+            ;;
+        begin)
+            ft_begin_version
+            ft_say based
             ;;
         base) ft_take_over "$ft_wanted" ;;
         drop) rm -f -- "$ft_run/$ft_wanted" ;;
@@ -29,24 +34,24 @@ main() {
     ft_finish
 }
 
-# Begins a version in a folder of its own, out of the way.
+# Begins a version in an empty folder of its own, out of the way.
 ft_begin_version() {
     ft_make_base
     ft_make "$ft_agents"
     ft_run=$ft_agents/.new-$ft_id
+    rm -rf "$ft_run"
     ft_make "$ft_run"
 }
 
 # What is the same in the version that is there need not travel again: begins with a copy, of which the laptop then
-# names what has to go. Links are of nobody's making.
+# names what has to go, or rsync makes what is to be there. Links are of nobody's making.
 ft_take_over() {
     ft_begin_version
     if cd "$ft_agents/$1" && cp -RPp . "$ft_run"; then
         find "$ft_run" ! -type f ! -type d -exec rm -f {} +
         ft_say based
     else
-        rm -rf "$ft_run"
-        ft_make "$ft_run"
+        ft_begin_version
         ft_say baseless
     fi
     cd /
