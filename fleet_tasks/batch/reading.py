@@ -22,6 +22,7 @@ from fleet_tasks.registry.document import Sequence as Listed
 from fleet_tasks.registry.spots import Spot
 from fleet_tasks.transfer import sends
 
+_UNSAID = Task("", "")
 DEFAULTS = ("agent", "model", "timeout", "fetch", "where", "idempotent", "retries", "expect")
 
 
@@ -80,7 +81,7 @@ def _task(spot: Spot, number: int, defaults: dict[str, Spot], folder: Path) -> T
     said = {key: _READERS[key](value) for key, value in given.items() if key != "send"}
     if "send" in given:
         said["send"], said["takes"] = _sends(given["send"], folder)
-    task = Task(**{"id": f"t{number}", "index": number, **said})
+    task = _UNSAID.but(**{"id": f"t{number}", "index": number, **said})
     if task.retries and not task.idempotent:
         raise given["retries"].wrong("is for idempotent tasks only: say idempotent: true, if it may run again.")
     return task
@@ -162,8 +163,8 @@ def _node(value: Any, line: int) -> Node:
         return Scalar(line, line, value, plain=False)
     if isinstance(value, dict):
         items = {key: _node(each, line) for key, each in value.items()}
-        keys = {key: Scalar(line, line, key, plain=False) for key in value}
-        return Mapping(line, line, True, items, keys, 1)
+        # Of a key only its line is of interest, and that it stood in quotes.
+        return Mapping(line, line, True, items, dict.fromkeys(value, Scalar(line, line, "", plain=False)), 1)
     if isinstance(value, list):
         return Listed(line, line, True, tuple(_node(each, line) for each in value), 1)
     return Scalar(line, line, json.dumps(value), plain=True)

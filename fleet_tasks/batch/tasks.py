@@ -71,8 +71,10 @@ class Task:
     devices: tuple[str, ...] = ()
 
     def but(self, **changes: object) -> Task:
-        """The same with other values; several times as fast as ``replace``, of which thousands take their time."""
-        return Task(**{**vars(self), **changes})
+        """The same with other values; many times as fast as ``replace``, of which thousands take their time."""
+        other = object.__new__(Task)
+        vars(other).update(vars(self), **changes)
+        return other
 
     def places(self) -> dict[str, str]:
         """What its placeholders stand for, but for {device}, which is known when it starts."""
