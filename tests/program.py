@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import warm
 from tests.bench import Bench
 
 
@@ -39,16 +40,7 @@ class Said:
 
 def fleet(bench: Bench, *words: str, cwd: Path | None = None, seconds: float = 120, **variables: str) -> Said:
     """Runs ``fleet WORDS`` in the bench's home (or ``cwd``), with further environment variables."""
-    done = subprocess.run(
-        [sys.executable, "-m", "fleet_tasks", *words],
-        env=bench.environment(**variables),
-        cwd=cwd or bench.home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
+    done = warm.run(words, bench.environment(**variables), cwd or bench.home, seconds)
     return Said(done.returncode, done.stdout, done.stderr)
 
 

@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.bench import Bench, BenchDevice
-from tests.program import Said
+from tests.program import Said, fleet
 
 NAMES = [f"d{number}" for number in range(1, 5)]
 
@@ -35,12 +36,15 @@ def batch(bench: Bench, place: Path, *words: str, given: str | None = None, **va
     return typed(bench, place, "batch", *words, given=given, **variables)
 
 
-def typed(bench: Bench, place: Path, *words: str, given: str | None = None, **variables: str) -> Said:
+def typed(bench: Bench, place: Path, *words: str, given: str | None = None, **variables: Any) -> Said:
+    words = (*words, "--format", "json")
+    if given is None:
+        return fleet(bench, *words, cwd=place, **variables)
     done = subprocess.run(
-        [sys.executable, "-m", "fleet_tasks", *words, "--format", "json"],
+        [sys.executable, "-m", "fleet_tasks", *words],
         env=bench.environment(**variables),
         cwd=place,
-        input=given or "",
+        input=given,
         capture_output=True,
         text=True,
         timeout=120,

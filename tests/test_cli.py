@@ -20,6 +20,7 @@ import fleet_tasks
 from fleet_tasks import Connecting, Output, Targets, cli, commands, settings
 from fleet_tasks import program as start
 from fleet_tasks.options import NewDevice
+from tests import warm
 from tests.bench import Bench
 from tests.bench.fleet import ROOT
 from tests.program import Said, fleet
@@ -37,17 +38,20 @@ def program(name: str, *words: str, cwd: Path, **variables: str) -> Said:
     """One of the three programs in a folder; ``fab`` and ``inv`` find the tasks that are put there."""
     (cwd / "fabfile.py").write_text("from fleet_tasks.tasks import namespace\n")
     (cwd / "tasks.py").write_text("from fleet_tasks.tasks import namespace\n")
-    command = [sys.executable, "-m", "fleet_tasks"] if name == "fleet" else [str(Path(sys.executable).with_name(name))]
-    done = subprocess.run(
-        [*command, *words],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    if name == "fleet":
+        done = warm.run(words, env, cwd, 60)
+    else:
+        done = subprocess.run(
+            [Path(sys.executable).with_name(name), *words],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     return Said(done.returncode, done.stdout, done.stderr)
 
 

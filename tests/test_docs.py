@@ -8,8 +8,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +22,7 @@ from fleet_tasks.batch.reading import Source
 from fleet_tasks.batch.reading import read as tasks_of
 from fleet_tasks.options import FORMATS
 from fleet_tasks.registry.reading import read
+from tests import warm
 from tests.bench.fleet import ROOT
 from tests.sessions import GROUPS, OURS, TAGS, World, agrees, blocks, plain, steps, world
 
@@ -120,9 +119,8 @@ def test_the_contents_are_those_of_the_page(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_fits_and_shows_an_example_that_could_be_typed(name: str, tmp_path: Path) -> None:
-    program = [sys.executable, "-m", "fleet_tasks", name, "--help"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-    helped = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    helped = warm.run((name, "--help"), environment, tmp_path, 60)
     assert helped.returncode == 0, helped.stderr
     assert max(map(len, helped.stdout.splitlines())) <= 100
 

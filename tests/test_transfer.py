@@ -352,6 +352,7 @@ def test_what_arrives_broken_is_not_put_in_place(
     fleet = opened("deck")
     (result,) = carry(fleet, Action.PUT, send=(Send(str(tmp_path / "x"), "x"),)).results
     assert result.error is not None and result.error.code == "checksum-mismatch"
+    assert device.quiet()
     assert contents(device.home) == {"x": b"old"}
     (result,) = carry(fleet, Action.GET, fetch=(Fetch("x"),), into=str(tmp_path / "back")).results
     assert result.error is not None and result.error.code == "checksum-mismatch"
@@ -364,6 +365,7 @@ def test_a_full_disk_is_said_so(bench: Bench, opened: Callable[..., Fleet], tmp_
     (tmp_path / "x").write_bytes(bytes(1_000_000))
     (result,) = carry(opened("deck"), Action.PUT, send=(Send(str(tmp_path / "x"), "x"),)).results
     assert result.error is not None and result.error.code == "no-space"
+    assert device.quiet()
     assert contents(device.home) == {}
 
 
