@@ -14,8 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet_tasks import rsync
 from fleet_tasks.agents.clio import source
+from fleet_tasks.fleet import Fleet
 from fleet_tasks.frames import Frame, Frames
+from fleet_tasks.jobs import Action
+from fleet_tasks.options import Targets
+from fleet_tasks.plans import Wish
 from fleet_tasks.registry import AgentSettings
 from tests.bench import CLEAN_PATH, Bench, BenchDevice, gone, processes, relay
 from tests.bench.fleet import ROOT
@@ -155,6 +160,18 @@ def test_a_server_that_allows_one_session_gets_it_without(
     one.change()
     one.deploy()
     assert one.alike
+
+
+def test_one_that_is_stuck_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deck: Callable[..., Deck]
+) -> None:
+    monkeypatch.setattr(rsync, "STUCK", 1.0)
+    one = deck(path=program(tmp_path / "bin", "exec cat >/dev/null"))
+    with Fleet.load(one.registry) as opened:
+        devices = opened.choose(Targets(all=True))
+        report = opened.collect(opened.plan_simple(Action.DEPLOY, devices, Wish(agent="clio")))
+    assert report.exit_code == 0 and one.alike
+    assert one.device.quiet()
 
 
 def test_ctrl_c_in_the_middle_leaves_neither_rsync(bench: Bench, tmp_path: Path, deck: Callable[..., Deck]) -> None:

@@ -131,8 +131,8 @@ class _Deploy:
             script = stage.script("rsync", ("rsync",), {**self.place, **words, "words": len(words)})
             try:
                 with stage.aside(replace(script, raw=True)) as talk:
-                    return sender.meet(talk, stage.words(talk))
-            except (errors.Throttled, errors.NotVerified):  # no second channel, or an rsync that is stuck
+                    return sender.meet(talk, stage.stopping.check)
+            except errors.Throttled:  # the server allows no second channel
                 return False
 
     def _take_over(

@@ -12,13 +12,14 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import IO
 
-from fleet_tasks.conversation import Conversation, Said
+from fleet_tasks.conversation import Conversation
 from fleet_tasks.errors import DeviceError
 from fleet_tasks.frames import Frame
 
@@ -28,7 +29,9 @@ OPTIONS = (
 """The tree that is sent is one of links to the files; times say nothing, as what comes out of an archive is new."""
 HANDED_ON = 'exec "$@" 8<&0 9>&1 </dev/null >/dev/null'
 """Gives rsync and what it starts our ends of the pipes by numbers that every shell can name."""
-PIECE = 1 << 16
+PIECE = 1 << 14
+STUCK = 60.0
+"""Seconds in which nothing moves, after which rsync is given up."""
 LEAVING = 10.0
 """Seconds rsync has to end once the other side did."""
 
@@ -74,6 +77,7 @@ class Sender:
         told = b""
         while b"\n\n" not in told and (piece := _out(program).read(PIECE)):
             told += piece
+        self._moved = time.monotonic()
         words, end, self._first = told.partition(b"\n\n")
         self.words = tuple(os.fsdecode(words).split("\n")) if end else ()
 
@@ -81,11 +85,12 @@ class Sender:
         """Ends it; may be called from any thread."""
         self._program.kill()
 
-    def meet(self, talk: Conversation, items: Iterator[Said | Frame]) -> bool:
-        """Lets it talk to the rsync on the device; returns whether both are content."""
+    def meet(self, talk: Conversation, check: Callable[[], None]) -> bool:
+        """Lets it talk to the rsync on the device; returns whether both are content. ``check`` may raise to end it."""
         towards = threading.Thread(target=self._pour, args=(talk,), name="rsync", daemon=True)
         said = b""
-        for item in items:
+        for item in talk.listen(lambda: self._patience(check)):
+            self._moved = time.monotonic()
             if isinstance(item, Frame):
                 towards.start()
             elif item.error:
@@ -101,12 +106,20 @@ class Sender:
             log.debug("%s: rsync ended with %d: %s", talk.device, status, said.decode("utf-8", "replace"))
         return status == 0
 
+    def _patience(self, check: Callable[[], None]) -> float:
+        check()
+        left = self._moved + STUCK - time.monotonic()
+        if left <= 0:
+            self.stop()
+        return max(1.0, left)
+
     def _pour(self, talk: Conversation) -> None:
         """Takes to the device what rsync says, and hangs up after its last word."""
         try:
             talk.send(self._first)
             while piece := _out(self._program).read(PIECE):
                 talk.send(piece)
+                self._moved = time.monotonic()
         except (DeviceError, ValueError):  # the device went, or we gave up
             self.stop()
         talk.close()
