@@ -298,6 +298,7 @@ def test_folders_are_joined_and_a_folder_is_not_replaced_by_a_file(
     assert contents(device.home / "d") == {"e": None, "e/old": b"old", "e/new": b"new"}
     (result,) = carry(fleet, Action.PUT, send=(Send(str(tmp_path / "d" / "e" / "new"), "d"),)).results
     assert result.error is not None and result.error.code == "transfer-failed"
+    assert device.quiet()
     assert contents(device.home / "d") == {"e": None, "e/old": b"old", "e/new": b"new"}
     assert not [path for path in device.home.rglob("*") if "fleet-tasks" in path.name]
 
