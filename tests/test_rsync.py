@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -162,16 +163,29 @@ def test_a_server_that_allows_one_session_gets_it_without(
     assert one.alike
 
 
+def deployed_from_here(one: Deck) -> bool:
+    """Whether it arrives when this process brings it."""
+    with Fleet.load(one.registry) as opened:
+        devices = opened.choose(Targets(all=True))
+        return opened.collect(opened.plan_simple(Action.DEPLOY, devices, Wish(agent="clio"))).exit_code == 0
+
+
 def test_one_that_is_stuck_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deck: Callable[..., Deck]
 ) -> None:
     monkeypatch.setattr(rsync, "STUCK", 1.0)
     one = deck(path=program(tmp_path / "bin", "exec cat >/dev/null"))
-    with Fleet.load(one.registry) as opened:
-        devices = opened.choose(Targets(all=True))
-        report = opened.collect(opened.plan_simple(Action.DEPLOY, devices, Wish(agent="clio")))
-    assert report.exit_code == 0 and one.alike
+    assert deployed_from_here(one) and one.alike
     assert one.device.quiet()
+
+
+def test_no_room_for_it_here_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch, deck: Callable[..., Deck]) -> None:
+    def full(**_names: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    one = deck()
+    monkeypatch.setattr("fleet_tasks.rsync.tempfile.TemporaryDirectory", full)
+    assert deployed_from_here(one) and one.alike
 
 
 def test_ctrl_c_in_the_middle_leaves_neither_rsync(bench: Bench, tmp_path: Path, deck: Callable[..., Deck]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import secrets
 from collections.abc import Collection, Iterator, Mapping
@@ -21,6 +22,8 @@ from fleet_tasks.jobs import Job
 from fleet_tasks.results import Result
 from fleet_tasks.transfer import Manifest, Outgoing, same
 from fleet_tasks.uploads import answer_ready, expect, told_digests
+
+log = logging.getLogger(__name__)
 
 REFUSALS: dict[str, type[DeviceError]] = {
     "not-executable": errors.NotExecutable,
@@ -124,16 +127,17 @@ class _Deploy:
 
     def _mirrored(self) -> bool:
         stage = self.stage
-        with rsync.sending(self._payload.files) as sender, stage.stopping.waking(sender.stop):
-            words = {f"word_{number}": word for number, word in enumerate(sender.words, 1)}
-            if not words:
-                return False
-            script = stage.script("rsync", ("rsync",), {**self.place, **words, "words": len(words)})
-            try:
+        try:
+            with rsync.sending(self._payload.files) as sender, stage.stopping.waking(sender.stop):
+                words = {f"word_{number}": word for number, word in enumerate(sender.words, 1)}
+                if not words:
+                    return False
+                script = stage.script("rsync", ("rsync",), {**self.place, **words, "words": len(words)})
                 with stage.aside(replace(script, raw=True)) as talk:
                     return sender.meet(talk, stage.stopping.check)
-            except errors.Throttled:  # the server allows no second channel
-                return False
+        except (errors.Throttled, OSError) as error:  # no second channel, or no room for it here
+            log.debug("%s: no rsync: %s", stage.device.name, error)
+            return False
 
     def _take_over(
         self, items: Iterator[Said | Frame], installed: str, alike: set[str], there: Collection[bytes]
