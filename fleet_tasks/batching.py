@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fleet_tasks.batch.tasks import REDUCE, Task, Where, spread
+from fleet_tasks.batch.tasks import REDUCE, Task, TaskError, Where, spread
 from fleet_tasks.batch.written import limits_of, task_rows, tasks_of, wish_row
 from fleet_tasks.chores import Chores
 from fleet_tasks.devices import Device
@@ -59,9 +59,12 @@ class Batch:
 def prepare(
     fleet: Fleet, tasks: Sequence[Task], devices: Sequence[Device], wish: Wish, bounds: Bounds, slots: int | None
 ) -> Batch:
-    """A batch ready to be carried out; raises RequestError for whatever could not be meant, before anything starts."""
+    """A batch ready to be carried out; raises TaskError for a task that could not be meant, before anything starts."""
     run = new_run()
-    places = {where: _devices_of(fleet, where, devices) for where in dict.fromkeys(task.where for task in tasks)}
+    places: dict[Where, tuple[Device, ...]] = {}
+    for task in tasks:
+        if task.where not in places:
+            places[task.where] = _devices_of(fleet, task, devices)
     everyone = {device.name: device for chosen in (tuple(devices), *places.values()) for device in chosen}
     names = {where: tuple(device.name for device in chosen) for where, chosen in places.items()}
     homes = {task.id: names[task.where] or (tuple(everyone) if task.id == REDUCE else ()) for task in tasks}
@@ -115,10 +118,14 @@ def written(batch: Batch) -> dict[str, object]:
     }
 
 
-def _devices_of(fleet: Fleet, where: Where, devices: Sequence[Device]) -> tuple[Device, ...]:
+def _devices_of(fleet: Fleet, task: Task, devices: Sequence[Device]) -> tuple[Device, ...]:
+    where = task.where
     if not where.named:
         return tuple(devices)
-    return fleet.choose(Targets(device=where.device, group=where.group, tag=where.tag))
+    try:
+        return fleet.choose(Targets(device=where.device, group=where.group, tag=where.tag))
+    except RequestError as error:
+        raise TaskError(task.index - 1, f"The task {task.id}: {error}") from error
 
 
 def _restored(fleet: Fleet, spec: Mapping[str, Any]) -> Batch:

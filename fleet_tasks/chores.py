@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fleet_tasks.batch.tasks import REDUCE, Task, fill
+from fleet_tasks.batch.tasks import REDUCE, Task, TaskError, fill, oddest
 from fleet_tasks.devices import Device
 from fleet_tasks.errors import RequestError
 from fleet_tasks.fleet import Fleet
@@ -27,7 +27,7 @@ class Chores:
         self._into = Path(into)
         self._grace = grace
         self._parts: dict[tuple[Kind, str], Part] = {}
-        self._agents: dict[tuple[Kind, tuple[str, ...]], frozenset[str]] = {}
+        self._agents: dict[tuple[Kind, tuple[str, ...]], tuple[frozenset[str], str]] = {}
 
     def jobs(self, task: Task, device: Device) -> tuple[Job, ...]:
         """What one task means on one device: deploying, cleaning up, and the task itself as the last.
@@ -58,17 +58,19 @@ class Chores:
         return self._parts[key]
 
     def try_out(self, tasks: Sequence[Task]) -> None:
-        """Raises RequestError for a task that could not begin as it stands: its placeholders, its agents, its files."""
+        """Raises TaskError for a task that could not begin as it stands: its placeholders, its agents, its files."""
         for task in tasks:
+            number = task.index - 1
             if not task.devices:
-                raise RequestError(f"The task {task.id} has no device: name some with -d or -g, or in its where.")
+                raise TaskError(number, f"The task {task.id} has no device: name some with -d or -g, or in its where.")
             try:
-                for agent in self._agents_of(task):
-                    _text(task, agent, {**task.places(), "device": task.devices[0]})
+                agents, device = self._meant(task)
+                for agent in agents:
+                    _text(task, agent, {**task.places(), "device": device})
                 if task.fetch or task.expect:
                     fetches((*task.fetch, *task.expect))
             except RequestError as error:
-                raise RequestError(f"The task {task.id}: {error}") from error
+                raise TaskError(number, f"The task {task.id}: {error}") from error
 
     def samples(self, tasks: Sequence[Task]) -> Iterator[tuple[Device, Job]]:
         """One job for every kind of task and device there is, to find out which secrets are needed."""
@@ -79,10 +81,12 @@ class Chores:
                 for device in map(self._devices.__getitem__, task.devices):
                     yield device, self.jobs(task, device)[-1]
 
-    def _agents_of(self, task: Task) -> frozenset[str]:
+    def _meant(self, task: Task) -> tuple[frozenset[str], str]:
+        """The agents it would be given to, and the device whose name is the hardest to put into its text."""
         key = (_kind(task), task.devices)
         if key not in self._agents:
-            self._agents[key] = frozenset(self.part(task, name).agent for name in task.devices)
+            agents = frozenset(self.part(task, name).agent for name in task.devices)
+            self._agents[key] = agents, oddest(task.devices)
         return self._agents[key]
 
     def _wished(self, task: Task) -> Wish:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import signal
@@ -10,16 +11,19 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.batch import start
+from fleet_tasks.history.journal import Journal
 from tests.bench import Bench, BenchDevice
 from tests.program import Said, fleet
 
 NAMES = [f"d{number}" for number in range(1, 5)]
+EIGHT = [f"d{number}" for number in range(1, 9)]
 
 
 @pytest.fixture
@@ -102,6 +106,82 @@ def marks(devices: list[BenchDevice], name: str = "marks") -> Counter[str]:
 
 
 # -- sources and outputs --------------------------------------------------------------------
+
+
+def test_the_answers_are_put_together_byte_for_byte_by_an_agent_of_their_own(bench: Bench, place: Path) -> None:
+    merger = {"dispatch": 'ls; sha256sum t1.txt; wc -c <t2.txt; echo "$FLEET_TASK"', "needs": ["sh"]}
+    bench.registry(place / "fleet.yaml", NAMES, agents={"merger": merger}, defaults={"agent": "shell"})
+    tasks = lines(
+        {"task": r"printf '\000\377\r\n\033[1m'"},
+        {"id": "t2", "task": "head -c 3000000 /dev/zero"},
+        {"id": "t3", "task": "echo not this; exit 1"},
+    )
+    said = batch(bench, place, "-d", "d1,d2", "--reduce", "all of it", "--reduce-agent", "merger", given=tasks)
+    assert states(said) == {"t1": "done", "t2": "done", "t3": "failed", "reduce": "done"}, said.stderr
+    digest = hashlib.sha256(b"\0\377\r\n\033[1m").hexdigest()
+    merged = said.results[3]
+    assert merged["agent"] == "merger"
+    assert merged["stdout"] == f"t1.txt\nt2.txt\n{digest}  t1.txt\n3000000\nall of it\n\nMissing parts: t3\n\n"
+
+
+def test_a_tasks_own_model_timeout_and_place_are_what_it_gets(bench: Bench, place: Path) -> None:
+    devices = {"d2": {**bench.device("d2").entry, "tags": ["gpu"]}}
+    bench.registry(place / "fleet.yaml", ["d1"], devices=devices, defaults={"agent": "shell"})
+    tasks = lines(
+        {"id": "a", "task": "echo $FLEET_MODEL", "model": "one/two"},
+        {"id": "b", "task": "echo begun; sleep 60", "timeout": 1},
+        {"id": "c", "task": "echo $FLEET_DEVICE", "where": {"tag": "gpu"}},
+    )
+    said = batch(bench, place, "-d", "d1", given=tasks)
+    assert states(said) == {"a": "done", "b": "timed-out", "c": "done"}, said.stderr
+    assert [result["stdout"] for result in said.results] == ["one/two\n", "begun\n", "d2\n"]
+
+
+def test_any_so_many_devices_work_off_a_batch(bench: Bench, place: Path) -> None:
+    tasks = lines(*({"task": "true"} for _ in range(12)))
+    said = batch(bench, place, "-g", "all-four", "--any", "2", given=tasks)
+    assert set(states(said).values()) == {"done"} and len({result["device"] for result in said.results}) == 2
+
+
+def test_a_slow_device_gets_less_work(bench: Bench, place: Path) -> None:
+    (bench.device("d1").home / "slow").touch()
+    tasks = lines(*({"task": "test ! -e ~/slow || sleep 1"} for _ in range(40)))
+    said = batch(bench, place, "-d", "d1,d2", given=tasks)
+    shares = Counter(result["device"] for result in said.results)
+    assert set(states(said).values()) == {"done"} and shares["d2"] > 3 * shares["d1"] > 0, shares
+
+
+def test_ten_thousand_queued_tasks_take_little_memory(bench: Bench, place: Path) -> None:
+    environment = bench.environment(FLEET_REGISTRY=str(place / "fleet.yaml"))
+    (_, few), (_, many) = start(bench, 10, environment), start(bench, 10_000, environment)
+    assert many - few < 40_000, f"{few} KiB with ten of them, {many} KiB with ten thousand"
+
+
+WRONG: dict[str, tuple[dict[str, object], str]] = {
+    "no placeholder": ({"task": "{inptu}"}, "The task t2: {inptu} is no placeholder"),
+    "no group": ({"task": "x", "where": {"group": "nogroup"}}, "The task t2: There is no group"),
+    "no agent": ({"task": "x", "agent": "shel"}, "The task t2: There is no agent"),
+    "no name for a file": ({"task": "x", "fetch": ["a=../b"]}, "The task t2: "),
+    "waits for nobody": ({"task": "x", "after": ["t9"]}, "comes after 't9', which is no task here"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_task_that_cannot_be_meant_is_named_with_its_line(bench: Bench, place: Path, wrong: str) -> None:
+    task, sentence = WRONG[wrong]
+    (place / "tasks.jsonl").write_text(lines({"task": "echo >>~/marks"}) + "\n" + lines(task))
+    (place / "tasks.yaml").write_text("tasks:\n- task: echo >>~/marks\n\n- " + json.dumps(task) + "\n")
+    for name, line in (("tasks.jsonl", 3), ("tasks.yaml", 4)):
+        said = batch(bench, place, "-d", "d1", "--file", name)
+        assert (said.code, said.stdout) == (2, "") and f"{name}:{line}:" in said.stderr, said.stderr
+        assert sentence in said.stderr and "Traceback" not in said.stderr
+    assert bench.logins() == 0
+
+
+def test_a_device_whose_name_a_shell_would_act_upon_is_known_beforehand(bench: Bench, place: Path) -> None:
+    said = batch(bench, place, "-d", "d1,root@[::1]", given=lines({"task": "echo {device}"}))
+    assert said.code == 2 and "FLEET_DEVICE" in said.stderr, said.stderr
+    assert bench.logins() == 0
 
 
 def test_each_file_goes_out_comes_back_and_is_put_together(bench: Bench, place: Path) -> None:
@@ -323,36 +403,42 @@ def test_one_process_at_a_time_works_on_a_batch(bench: Bench, place: Path) -> No
     assert json.loads(out)["results"][0]["state"] == "cancelled"
 
 
-KILLS = 20
+KILLS, TASKS = 20, 400
 
 
 def test_killed_twenty_times_at_random_moments_and_resumed_until_done(bench: Bench, place: Path) -> None:
     chance = random.Random(11)
-    devices = bench.devices(*NAMES)
+    bench.registry(place / "fleet.yaml", EIGHT, groups={"all-eight": EIGHT}, defaults={"agent": "shell"})
+    devices = bench.devices(*EIGHT)
     whole: list[dict[str, object]] = [
-        {"id": f"n{n}", "task": f"echo n{n} >>~/marks; sleep 0.02", "idempotent": n % 3 == 0} for n in range(200)
+        {"id": f"n{n}", "task": f"echo n{n} >>~/marks; sleep 0.02", "idempotent": n % 3 == 0} for n in range(TASKS)
     ]
-    words = ["batch", "-g", "all-four"]
-    for _ in range(KILLS):
+    words = ["batch", "-g", "all-eight"]
+    for kill in range(KILLS):
         seen, more = sum(marks(devices).values()), chance.randrange(1, 7)
         with begun(bench, place, *words, given=lines(*whole)) as process:
-            until(lambda seen=seen, more=more: sum(marks(devices).values()) >= seen + more)
-            time.sleep(chance.random() / 20)
+            if kill % 4 == 3:  # while it starts, reads its journal, logs in, or a little later
+                time.sleep(chance.random())
+            else:
+                until(lambda seen=seen, more=more: sum(marks(devices).values()) >= seen + more)
+                time.sleep(chance.random() / 20)
             assert process.poll() is None, "it was done before it was killed"
         words = ["resume", "--run", next((bench.home / "state" / "runs").iterdir()).name]
     killed = states(typed(bench, place, "history.show", *words[1:]))
-    assert len(killed) == 200 and {"done", "lost", "skipped"} == set(killed.values())
+    assert len(killed) == TASKS and {"done", "lost", "skipped"} == set(killed.values())
     last = typed(bench, place, *words)
     found, made = states(last), marks(devices)
-    assert len(found) == 200 and set(found.values()) == {"done", "lost"}, last.stderr
+    assert len(found) == TASKS and set(found.values()) == {"done", "lost"}, last.stderr
     assert {name for name, state in killed.items() if state == "done"} <= set(found), "what was done stays done"
+    with closing(Journal(bench.home / "state" / "runs" / words[-1])) as journal:
+        tries = journal.known().tries
     for task in whole:
         name = str(task["id"])
         if task["idempotent"]:
-            assert found[name] == "done" and made[name] >= 1, name
+            assert found[name] == "done" and 1 <= made[name] <= tries[name], name
         else:
             assert made[name] == 1 if found[name] == "done" else made[name] <= 1, name
-    assert list(found.values()).count("lost") <= KILLS * len(NAMES)
+    assert list(found.values()).count("lost") <= KILLS * len(EIGHT)
     settled = typed(bench, place, *words)
     assert states(settled) == found and marks(devices) == made
 

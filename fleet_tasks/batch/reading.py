@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -41,13 +42,22 @@ def read(source: Source, folder: Path) -> list[Task]:
     tasks = [_task(spot, number, defaults, folder) for number, spot in enumerate(rows, 1)]
     if not tasks:
         raise RegistryError("There is no task in it.", Place(source.name))
-    try:
+    with placing(source):
         check(tasks)
+    return tasks
+
+
+@contextmanager
+def placing(source: Source | None) -> Iterator[None]:
+    """Gives a TaskError the line of its task in ``source``, if it is one of a file."""
+    try:
+        yield
     except TaskError as error:
         # What was read of thousands of tasks is not kept for this: it is read once more.
-        wrong = next(islice(_rows(source)[1], error.number, None))
+        wrong = next(islice(_rows(source)[1], error.number, None), None) if source else None
+        if wrong is None:
+            raise
         raise wrong.wrong(str(error)) from error
-    return tasks
 
 
 def each(pattern: str, text: str, fetch: Sequence[str]) -> list[Task]:

@@ -108,6 +108,11 @@ def fill(text: str, places: Mapping[str, str], *, shell: bool = False) -> str:
     return _PLACE.sub(one, text) if "{" in text or "}" in text else text
 
 
+def oddest(names: Sequence[str]) -> str:
+    """The first of some devices' names that a shell would act upon; else the first."""
+    return next((name for name in names if not _HARMLESS.fullmatch(name)), names[0])
+
+
 def check(tasks: Sequence[Task]) -> None:
     """Raises TaskError for ids used twice, unknown ones, and tasks that wait for each other."""
     known: dict[str, int] = {}

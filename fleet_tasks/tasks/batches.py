@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from invoke import Context, Exit
 
 from fleet_tasks import formats
-from fleet_tasks.batch.reading import Source, each, read
+from fleet_tasks.batch.reading import Source, each, placing, read
 from fleet_tasks.batch.tasks import Task, in_order
 from fleet_tasks.cli import task
 from fleet_tasks.commands import bounds, choose, open_fleet, pick, run_id, show
@@ -72,7 +72,7 @@ def batch(
     from fleet_tasks import batching
 
     fleet = open_fleet(c, where)
-    tasks = _tasks(source)
+    tasks, given = _tasks(source)
     devices = choose(c, fleet, targets) if targets.named or not all(each.where.named for each in tasks) else ()
     wish = Wish(
         agent=agency.agent,
@@ -86,7 +86,8 @@ def batch(
     chosen = pick(c, fleet, devices, any_of, wish, limit) if devices else ()
     if source.reduce:
         tasks = batching.with_reduce(tasks, source.reduce, source.reduce_agent)
-    whole = batching.prepare(fleet, tasks, chosen, wish, limit, source.slots)
+    with placing(given):
+        whole = batching.prepare(fleet, tasks, chosen, wish, limit, source.slots)
     if connecting.parallel is None:
         whole = replace(whole, bounds=replace(limit, parallel=_slots(whole)))
     if c.config.run.dry:
@@ -136,18 +137,20 @@ def _watch(fleet: Fleet, whole: Batch, output: Output) -> None:
         raise
 
 
-def _tasks(source: BatchSource) -> list[Task]:
+def _tasks(source: BatchSource) -> tuple[list[Task], Source | None]:
+    """The tasks, and the text they stand in."""
     if source.each is not None:
         if source.file is not None:
             raise RequestError("--each and --file contradict each other; use one of them.")
         if not (source.task or "").strip():
             raise RequestError("--each wants a task for each file: --task TEXT.")
-        return each(source.each, source.task or "", source.fetch)
+        return each(source.each, source.task or "", source.fetch), None
     if source.task is not None:
         raise RequestError("--task goes with --each; tasks of a file are in the file.")
     if source.file is None and sys.stdin.isatty():
         raise RequestError("Say which tasks: --file tasks.yaml, --each GLOB, or JSON lines on standard input.")
-    return read(_text(source.file or "-"), Path(source.file).parent if source.file else Path())
+    text = _text(source.file or "-")
+    return read(text, Path(source.file).parent if source.file else Path()), text
 
 
 def _text(name: str) -> Source:
