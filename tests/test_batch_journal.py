@@ -126,6 +126,12 @@ def test_a_journal_is_private_and_tells_what_it_was_told(tmp_path: Path) -> None
         assert known.ends == {"b": State.FAILED} and journal.known().ends == {}
 
 
+def test_what_a_journal_was_told_outlives_the_power(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path)) as journal:
+        pragmas = [journal._db.execute(f"PRAGMA {name}").fetchone() for name in ("synchronous", "journal_mode")]
+    assert pragmas == [(2,), ("wal",)], "FULL: each commit is on the disk when it returns (sqlite.org/pragma.html)"
+
+
 def test_a_journal_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"this is no database" * 100)
     with pytest.raises(RequestError, match="cannot be opened"):

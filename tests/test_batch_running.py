@@ -379,6 +379,19 @@ def test_ctrl_c_and_resume(bench: Bench, place: Path) -> None:
     assert last.code == 0 and set(states(last).values()) == {"done"}, last.stderr
 
 
+def test_what_was_lost_with_the_program_is_done_again_when_told_so(bench: Bench, place: Path) -> None:
+    long = "echo b >>~/marks; test -e ~/ok || sleep 60"
+    tasks = lines({"id": "a", "task": "echo a >>~/marks"}, {"id": "b", "task": long})
+    with begun(bench, place, "batch", "-d", "d1", given=tasks):
+        until(lambda: len(marks(bench.devices("d1"))) == 2)
+    assert bench.device("d1").quiet(20)
+    (bench.device("d1").home / "ok").touch()
+    run = next((bench.home / "state" / "runs").iterdir()).name
+    again = typed(bench, place, "resume", "--run", run, "--rerun", "lost")
+    assert states(again) == {"a": "done", "b": "done"} and again.code == 0, again.stderr
+    assert marks(bench.devices("d1")) == {"a": 1, "b": 2}
+
+
 def test_only_what_failed_is_done_again(bench: Bench, place: Path) -> None:
     tasks = lines({"id": "a", "task": "echo a >>~/marks"}, {"id": "b", "task": "echo b >>~/marks; test -e ~/ok"})
     said = batch(bench, place, "-d", "d1", given=tasks)
