@@ -30,9 +30,9 @@ check: $(READY) ## Look the code over: ruff, mypy, shellcheck.
 	@$(BIN)/mypy
 	@find fleet_tasks tests -name '*.sh' -exec $(BIN)/shellcheck {} +
 
-bench: $(READY) ## Measure dispatch on many devices, beside its peers.
+bench: $(READY) ## Measure dispatch beside its peers; OF=batch many short tasks, OF=supervision what a task costs.
 	@sh tests/needs.sh
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks$(if $(OF),.$(OF)) $(ARGS)
 
 $(READY): setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'There is no Python 3.11 or later on the PATH: install one, then try again.' >&2; exit 1; }
