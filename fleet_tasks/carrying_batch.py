@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -151,12 +151,7 @@ class CarryingBatch(Carrying):
     def _reopened(self, journal: Journal) -> Known:
         """What the journal knows, less the ends of those tasks that are done again."""
         known, batch = journal.known(), self._batch
-        wanted = {"lost": LOST, "failed": (*LOST, *FAILED)}.get(batch.rerun or "", ())
-        free = {task.id for task in batch.tasks if task.idempotent}
-        again = {name for name, state in known.ends.items() if state in wanted or (state in LOST and name in free)}
-        if again:
-            # What was put together is no longer what there is.
-            again |= {task.id for task in batch.tasks if task.id == REDUCE and again.intersection(task.after)}
+        again = done_again(batch, known.ends)
         journal.reopen(again)
         if batch.continues and self._history is not None:
             self._history.resume(batch.run, again)
@@ -195,6 +190,28 @@ class CarryingBatch(Carrying):
 def carry_out(fleet: Fleet, batch: Batch) -> Iterator[Progress | Chunk | Result | Report]:
     """Signs of life and results as they happen, and the report as the last item."""
     yield from fleet.carry_out(batch.plan, work=CarryingBatch(fleet, batch))
+
+
+def done_again(batch: Batch, ends: Mapping[str, State]) -> set[str]:
+    """Which ended tasks are done again: those that ``rerun`` wants, and what was lost and may be repeated."""
+    wanted = {"lost": LOST, "failed": (*LOST, *FAILED)}.get(batch.rerun or "", ())
+    free = {task.id for task in batch.tasks if task.idempotent}
+    again = {name for name, state in ends.items() if state in wanted or (state in LOST and name in free)}
+    if not again:
+        return again
+    # What was put together is no longer what there is.
+    return again | {task.id for task in batch.tasks if task.id == REDUCE and again.intersection(task.after)}
+
+
+def standing(batch: Batch) -> dict[str, State | None]:
+    """Every task of a batch, with the state in which it ended before, unless it is still to be done."""
+    ends: dict[str, State] = {}
+    if batch.continues:
+        with closing(Journal(history.folder() / "runs" / batch.run)) as journal:
+            ends = dict(journal.known().ends)
+        for name in done_again(batch, ends):
+            del ends[name]
+    return {task.id: ends.get(task.id) for task in batch.tasks}
 
 
 @contextmanager

@@ -86,11 +86,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Progress:
-    """A sign of life from one device, for people who watch; ``line`` is remote bytes, unsafe to print."""
+    """A sign of life from one device, for people who watch; ``line`` is remote bytes, unsafe to print.
+
+    In a batch ``task_id`` says at which of its tasks; the phase ``LEFT`` that it is not at work on that one any more.
+    """
 
     device: str
     phase: str
     line: bytes = b""
+    task_id: str | None = None
+
+
+LEFT = "left"
 
 
 @dataclass(frozen=True)

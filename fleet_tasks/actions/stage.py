@@ -59,7 +59,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Stage:
-    """One visit in progress; ``line`` where it has many tasks, one after the other."""
+    """One visit in progress; ``line`` where it has many tasks, one after the other, and ``task_id`` the one at hand."""
 
     run: str
     device: Device
@@ -73,6 +73,7 @@ class Stage:
     connect_seconds: float = 0.0
     attempts: int = 1
     line: Line | None = None
+    task_id: str | None = None
 
     def script(self, name: str, parts: tuple[str, ...], values: Mapping[str, object], **exported: str) -> Script:
         """A script of ours for this device, which knows where our folder is to be."""
@@ -81,7 +82,7 @@ class Stage:
 
     def tell(self, phase: str, line: bytes = b"") -> None:
         """A sign of life for people who watch."""
-        self.notify(Progress(self.device.name, phase, line))
+        self.notify(Progress(self.device.name, phase, line, self.task_id))
 
     @contextmanager
     def conversation(self, script: Script, *, serve: bool = False) -> Iterator[Conversation]:

@@ -17,7 +17,7 @@ from fleet_tasks.devices import Device
 from fleet_tasks.errors import ConnectError, ConnectionLost, DeviceError, RequestError
 from fleet_tasks.history.journal import Journal
 from fleet_tasks.jobs import Action, Job
-from fleet_tasks.results import Chunk, Problem, Progress, Result, State
+from fleet_tasks.results import LEFT, Chunk, Problem, Progress, Result, State
 from fleet_tasks.retry import passing, patiently
 from fleet_tasks.stopping import Stopping
 from fleet_tasks.worker import Worker
@@ -50,7 +50,9 @@ class Workshop:
                 if self._over():
                     self.queue.give_back(attempt, device.name)
                     break
-                yield from self._attempt(stage, attempt)
+                on_task = replace(stage, task_id=attempt.task.id)
+                yield from self._attempt(on_task, attempt)
+                on_task.tell(LEFT)
         except BaseException:
             # The others would wait for an attempt that nobody ends; without a journal nothing may begin anyway.
             self.queue.close()
@@ -77,6 +79,8 @@ class Workshop:
         try:
             # Patience is for the first time: who failed before is tried again later anyway.
             attempts = 1 if name in self.troubles else self.worker.plan.retries
+            if not stage.connection.is_connected:
+                stage.tell("connecting")
             with stage.connection.throttle:
                 patiently(stage.connection.open, attempts, self.worker.stopping)
             self.queue.connected(name)
