@@ -13,7 +13,7 @@ from fleet_tasks.devices import Device
 from fleet_tasks.errors import DeadlineReached, StopError, TooManyFailures
 from fleet_tasks.jobs import Action, Job, Plan, Visit
 from fleet_tasks.results import Chunk, Progress, Report, Result, State
-from fleet_tasks.secrets import Scrubber
+from fleet_tasks.secrets import Scrubber, refuse_told, warn_of_short
 from fleet_tasks.worker import Worker
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ class Carrying:
         self._lock = threading.Lock()
         self._failures = 0
         self._secrets = fleet.secrets_for(self._secret_jobs())
+        refuse_told(self._secrets.values(), self._tasks())
+        if record:
+            warn_of_short(self._secrets.values())
         fleet.scrubber = Scrubber(secret.reveal() for secret in self._secrets.values())
         self._spool = history.folder() / "runs" / plan.run
 
@@ -104,6 +107,10 @@ class Carrying:
         """Every job whose agent may need secrets, with its device."""
         jobs = ((visit.device, job) for visit in self._plan.visits for job in visit.jobs)
         return ((device, job) for device, job in jobs if job.action in (Action.DISPATCH, Action.FOLLOW))
+
+    def _tasks(self) -> Iterable[str]:
+        """The text of every task that there is."""
+        return (job.task for _device, job in self._secret_jobs())
 
     def _begin_history(self) -> None:
         plan = self._plan

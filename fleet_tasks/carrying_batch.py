@@ -82,6 +82,9 @@ class CarryingBatch(Carrying):
     def _secret_jobs(self) -> Iterable[tuple[Device, Job]]:
         return self._chores.samples(self._batch.tasks)
 
+    def _tasks(self) -> Iterable[str]:
+        return (task.task for task in self._batch.tasks)
+
     def _shop(self, journal: Journal) -> Workshop:
         batch, fleet = self._batch, self._fleet
         worker = Worker(self._plan, fleet.agent, fleet.stopping, self._spool, self._secrets)

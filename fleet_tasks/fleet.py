@@ -70,6 +70,8 @@ class Fleet(Planner):
 
     def pick(self, devices: Sequence[Device], wanted: int, wish: Wish, bounds: Bounds) -> tuple[Device, ...]:
         """The ``wanted`` best devices by a fresh status; raises RequestError when none answers."""
+        if wish.task:
+            self._carrying(self.plan_dispatch(devices, wish, bounds), record=False)  # says what is wrong with it
         report = self.collect(self.plan_simple(Action.STATUS, devices, wish, bounds), record=False)
         names = best(report.results, wanted)
         if not names and not report.interrupted:
@@ -105,10 +107,7 @@ class Fleet(Planner):
         """Signs of life and results as they happen, and the report as the last item."""
         self._permit()
         begun = time.monotonic()
-        if work is None:
-            from fleet_tasks.carrying import Carrying
-
-            work = Carrying(self, plan, record)
+        work = work or self._carrying(plan, record)
         results: list[Result] = []
         try:
             for item in work.items():
@@ -118,6 +117,11 @@ class Fleet(Planner):
         finally:
             work.end()
         yield work.report(results, time.monotonic() - begun)
+
+    def _carrying(self, plan: Plan, record: bool) -> Carrying:
+        from fleet_tasks.carrying import Carrying
+
+        return Carrying(self, plan, record)
 
     def _permit(self) -> None:
         if not self.registry.enabled or self.environ.get("FLEET_ENABLED", "").lower() in ("0", "no", "false", "off"):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet_tasks.errors import SecretMissing
+from fleet_tasks.errors import RequestError, SecretMissing
+from fleet_tasks.quoting import disguises
 from fleet_tasks.registry import SecretSource
+
+log = logging.getLogger(__name__)
 
 CUSTOMARY = {
     "GITHUB_TOKEN": (
@@ -61,6 +65,23 @@ def find(needs: Iterable[Need], sources: Mapping[str, SecretSource], environ: Ma
             places = (own,) if own else CUSTOMARY.get(name, (SecretSource(name, env=name),))
             found[name] = Secret(name, _first(need, places, environ))
     return found
+
+
+def refuse_told(secrets: Iterable[Secret], tasks: Iterable[str]) -> None:
+    """Raises RequestError for a task that holds a secret's value: tasks are kept here, and written down on devices."""
+    secrets = [secret for secret in secrets if len(secret.reveal()) >= SHORTEST]
+    everything = Scrubber(secret.reveal() for secret in secrets)
+    for task in tasks if secrets else ():
+        if everything.text(task) != task:
+            names = (each.name for each in secrets if Scrubber([each.reveal()]).text(task) != task)
+            raise RequestError(f"The task holds the value of {next(names)}, and tasks are kept: leave the value out.")
+
+
+def warn_of_short(secrets: Iterable[Secret]) -> None:
+    """Says whose value is too short to be scrubbed."""
+    for secret in secrets:
+        if len(secret.reveal()) < SHORTEST:
+            log.warning("The value of %s has fewer than %d characters: it is not scrubbed.", secret.name, SHORTEST)
 
 
 def _first(need: Need, places: Iterable[SecretSource], environ: Mapping[str, str]) -> str:
@@ -121,11 +142,10 @@ class Scrubber:
     """Replaces known secret values, in one piece or in a stream whose pieces may cut a value in two."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        known = [value for value in values if len(value) >= SHORTEST]
-        # Agents print JSON, in which a quote or a backslash of a value looks different.
-        wanted = {*known, *(json.dumps(value)[1:-1] for value in known)}
-        encoded = (value.encode("utf-8", "surrogateescape") for value in wanted)
-        self._values = sorted(encoded, key=len, reverse=True)
+        known = (value.encode("utf-8", "surrogateescape") for value in values if len(value) >= SHORTEST)
+        # Agents print JSON, and shells their variables, in which a quote or a backslash of a value looks different.
+        wanted = {look for value in known for look in disguises(value)}
+        self._values = sorted(wanted, key=len, reverse=True)
         self._held = b""
 
     def clean(self, data: bytes) -> bytes:
