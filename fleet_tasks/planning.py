@@ -87,9 +87,11 @@ class Planner:
 
     def able(self, device: Device, wish: Wish) -> Part:
         """The device's part in a dispatch; raises RequestError when its agent is useless as things are."""
+        from fleet_tasks.agents.command import wants_model
+
         part = self.part(device, wish)
         agent, who = self.agent(part.agent), f"The agent {part.agent} on {device.name}"
-        if agent.needs_model and not part.model:
+        if wants_model(agent, part.provider) and not part.model:
             raise RequestError(f"{who} needs a model: --model NAME, or model: in fleet.yaml.")
         if agent.kinds and part.provider_kind and part.provider_kind not in agent.kinds:
             speaks = " or ".join(agent.kinds)

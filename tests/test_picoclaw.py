@@ -82,6 +82,7 @@ class World:
         """Writes the registry."""
         provider = {"kind": self.kind, "api_base": f"{self.endpoint.url}/v1", **({"key": self.key} if self.key else {})}
         agent = {"provider": "mock", "model": "mock-model", **self.agent}
+        agent = {name: value for name, value in agent.items() if value is not None}
         devices = {self.device.name: {**self.device.entry, **self.more}}
         self.bench.registry(
             self.bench.home / "fleet.yaml", [], defaults={"agent": "picoclaw"}, providers={"mock": provider},
@@ -257,8 +258,11 @@ def test_what_it_does_not_speak_and_a_missing_model_or_key_are_refused_before_an
     said = world.fleet("dispatch", "-d", "deck", "--task", "x")
     assert said.code == 2 and "speaks openai or anthropic or gemini" in said.stderr
     world.kind = "openai"
-    world.agent["model"] = None
-    del world.agent["model"]
+    whole = world.agent
+    world.agent = {**whole, "model": None}
+    said = world.fleet("dispatch", "-d", "deck", "--task", "x")
+    assert said.code == 2 and "The agent picoclaw on deck needs a model: --model NAME" in said.stderr
+    world.agent = whole
     said = world.fleet("dispatch", "-d", "deck", "--task", "x", MOCK_KEY="")
     assert said.code == 2 and "needs MOCK_KEY" in said.stderr
     assert world.bench.logins() == 0

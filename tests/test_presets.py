@@ -205,6 +205,30 @@ def test_a_provider_of_another_kind_is_refused_at_once(
     assert sentence in said.stderr
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry",)])
+@pytest.mark.parametrize("name", ["aider", "opencode"])
+def test_a_model_that_nobody_named_is_missed_before_any_connection(
+    bench: Bench, tmp_path: Path, endpoint: Models, name: str, dry: tuple[str, ...]
+) -> None:
+    deck = Deck(bench, tmp_path, "/nowhere", name, "openai", endpoint)
+    words = ("dispatch", "-d", "deck", "-a", name, "--task", "x", "--registry", str(deck.registry))
+    said = fleet(bench, *dry, *words, "--provider", "mine", MY_KEY=CANARY)
+    assert (said.code, said.stdout, bench.logins()) == (2, "", 0)
+    assert f"The agent {name} on deck needs a model: --model NAME" in said.stderr
+    for more in (("--provider", "login"), (), ("--provider", "mine", "--model", "m")):
+        planned = fleet(bench, "--dry", *words, *more, MY_KEY=CANARY)
+        assert planned.code == 0 and "planned" in planned.stderr, planned
+
+
+def test_check_misses_a_model_only_where_one_is_needed(bench: Bench, tmp_path: Path, endpoint: Models) -> None:
+    deck = Deck(bench, tmp_path, programs(tmp_path / "bin", only=("opencode",)), "opencode", "openai", endpoint)
+    text = deck.registry.read_text()
+    for provider, missed in (("mine", True), ("login", False)):
+        deck.registry.write_text(text + f"agents: {{opencode: {{provider: {provider}}}}}\n")
+        checks = deck("check").results[0]["facts"]["checks"]
+        assert [each["ok"] for each in checks if each["name"] == "model"] == [False] * missed
+
+
 def test_a_key_that_is_nowhere_stops_before_any_connection(bench: Bench, tmp_path: Path) -> None:
     registry = bench.registry(tmp_path / "fleet.yaml", ["deck"])
     said = fleet(bench, "dispatch", "-d", "deck", "-a", "claude", "--task", "x", "--registry", str(registry))

@@ -15,6 +15,7 @@ from fleet_tasks.actions import saying
 from fleet_tasks.actions.saying import Saying
 from fleet_tasks.actions.stage import Clock, Stage, failed, guidance_values, result
 from fleet_tasks.actions.status import agent_values, exported, number
+from fleet_tasks.agents.command import wants_model
 from fleet_tasks.agents.contract import Agent, Need
 from fleet_tasks.conversation import Said
 from fleet_tasks.errors import DeviceError
@@ -202,7 +203,7 @@ def _agent(agent: Agent, heard: _Heard, job: Job) -> Iterator[Check]:
         found = heard.said.values.get("version", "ready") if ready else heard.said.reason
         fix = heard.said.values.get("guidance", f"See on {{device}} what {agent.name} says itself.")
         yield Check("agent ready", ready, found, f"{agent.name} can work", fix)
-    if agent.needs_model:
+    if wants_model(agent, job.provider):
         fix = "Name one with --model, or model: in fleet.yaml."
         yield Check("model", bool(job.model), job.model or "none", "a model", fix)
     if heard.endpoint is not None:

@@ -8,7 +8,7 @@ import shlex
 from functools import cached_property
 from importlib.resources import files
 
-from fleet_tasks.agents.contract import Need, Order, Outcome, Payload, Platform, ScriptedAgent, failure_sentence
+from fleet_tasks.agents.contract import Agent, Need, Order, Outcome, Payload, Platform, ScriptedAgent, failure_sentence
 from fleet_tasks.agents.extracts import Extract
 from fleet_tasks.errors import RequestError, TaskTooLong
 from fleet_tasks.registry import LOGIN, AgentSettings
@@ -44,6 +44,7 @@ class CommandAgent(ScriptedAgent):
         self.provider = own.provider
         self.kinds = tuple(own.keys)
         self.wants_key = bool(own.keys)
+        self.needs_model = bool(own.needs_model)
         self.program = own.program or _program(own.dispatch or "")
         self.installs = self.asks_ahead = bool(own.deploy or self._package)
         plain = (Need(self.program),) if self.program and not self.installs else ()
@@ -133,6 +134,12 @@ class CommandAgent(ScriptedAgent):
         kind = self._package[1] if self._package and not self.settings.deploy else ""
         values = {"program": self.program, "login": self.settings.login or "true", "kind": kind}
         return _assigned(values) + _shell("means") + _shell("present")
+
+
+def wants_model(agent: Agent, provider: str | None) -> bool:
+    """Whether a model has to be named; a program that somebody set up or logged in on the device knows its own."""
+    alone = isinstance(agent, CommandAgent) and agent.wants_key and provider in (None, LOGIN)
+    return agent.needs_model and not alone
 
 
 def need(text: str, agent: str) -> Need:

@@ -126,6 +126,7 @@ def _agent_readers(names: Names, agent: str) -> dict[str, Reader]:
         "keys": lambda spot: {kind: schema.variable(part) for kind, part in spots.fields(spot, KINDS).items()},
         "secrets": lambda spot: tuple(schema.secret_name(item) for item in spots.items(spot)),
         "needs": lambda spot: tuple(_need(item) for item in spots.items(spot)),
+        "needs_model": spots.yes,
     }
 
 

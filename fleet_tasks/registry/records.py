@@ -70,6 +70,7 @@ class AgentSettings:
     keys: Mapping[str, str] = field(default_factory=dict, hash=False)
     secrets: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    needs_model: bool | None = None
 
 
 @dataclass(frozen=True)
