@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from fleet_tasks.options import Targets
 from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import Result, State
 from fleet_tasks.scripts import Script
-from tests.bench import SHELLS, Bench, hostile
+from tests.bench import CLEAN_PATH, SHELLS, Bench, hostile
 from tests.program import fleet
 
 #: Nothing that POSIX does not ask for, and of that nothing that a small system may lack.
@@ -162,6 +163,64 @@ def test_facts_that_are_none() -> None:
     assert [status.number(facts.get(key)) for key in ("cores", "memory_kb", "disk_kb", "none")] == [None] * 4
 
 
-def test_architectures_in_the_words_of_the_registry() -> None:
-    machines = ("x86_64", "aarch64", "armv7l", "riscv64")
-    assert [status.ARCHITECTURES[machine] for machine in machines] == ["amd64", "arm64", "armv7", "riscv64"]
+MACHINES = {
+    "x86_64": "amd64",
+    "amd64": "amd64",
+    "aarch64": "arm64",
+    "arm64": "arm64",
+    "armv8l": "armv7",
+    "armv7l": "armv7",
+    "armv6l": "armv6",
+    "riscv64": "riscv64",
+    "loongarch64": "loong64",
+    "s390x": "s390x",
+    "mipsel": "mipsle",
+}
+ORDERS = {"little": r"printf '\001'", "big": r"printf '\002'", "unknown": "exit 1"}
+"""A dd that reads the head of a program for a machine of this kind."""
+
+
+def named(folder: Path, machine: str, dd: str = "") -> str:
+    """A path with programs that make the device one of another kind."""
+    folder.mkdir()
+    programs = {"uname": f'[ "$1" = -m ] && echo {machine} || exec /bin/uname "$@"', **({"dd": dd} if dd else {})}
+    for name, text in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}:{CLEAN_PATH}"
+
+
+@pytest.mark.parametrize(("machine", "arch"), MACHINES.items())
+def test_architectures_in_the_words_of_the_registry(machine: str, arch: str) -> None:
+    assert status.ARCHITECTURES[machine] == arch
+
+
+@pytest.mark.parametrize(
+    ("machine", "order", "arch"),
+    [
+        ("mips", "little", "mipsle"),
+        ("mips", "big", "mips"),
+        ("mips", "unknown", "mips"),
+        ("mips", "", "mipsle" if sys.byteorder == "little" else "mips"),
+        ("mips64", "little", "mips64le"),
+        ("mips64", "big", "mips64"),
+        ("armv7l", "little", "armv7"),
+    ],
+)
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_one_word_for_two_orders_of_bytes(
+    bench: Bench, tmp_path: Path, machine: str, order: str, arch: str, shell: str
+) -> None:
+    bench.device("deck", shell=shell, path=named(tmp_path / "bin", machine, ORDERS.get(order, "")))
+    with Fleet.load(bench.registry(tmp_path / "fleet.yaml", ["deck"])) as rows:
+        facts: Any = looked(rows)["deck"].facts
+    assert facts["arch"] == arch
+
+
+@pytest.mark.parametrize(("order", "arch"), [("little", "mipsle"), ("big", "mips")])
+def test_an_agent_is_chosen_by_the_order_of_bytes(bench: Bench, tmp_path: Path, order: str, arch: str) -> None:
+    bench.device("deck", path=named(tmp_path / "bin", "mips", ORDERS[order]))
+    agents = {"picoclaw": {"source": str(tmp_path / "{os}-{arch}")}}
+    registry = bench.registry(tmp_path / "fleet.yaml", ["deck"], agents=agents)
+    said = fleet(bench, "deploy", "-d", "deck", "-a", "picoclaw", "-f", "json", "--registry", str(registry))
+    assert str(tmp_path / f"linux-{arch}") in said.results[0]["error"]["message"]

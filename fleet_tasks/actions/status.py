@@ -16,10 +16,11 @@ from fleet_tasks.results import Result
 
 ARCHITECTURES = {
     "x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64", "armv8l": "armv7", "armv7l": "armv7",
-    "armv6l": "armv6", "riscv64": "riscv64", "loongarch64": "loong64", "s390x": "s390x", "mipsel": "mipsle",
-    "i686": "386", "i586": "386", "i386": "386", "ppc64le": "ppc64le",
+    "armv6l": "armv6", "riscv64": "riscv64", "loongarch64": "loong64", "s390x": "s390x", "mips": "mips",
+    "mipsel": "mipsle", "mips64": "mips64", "mips64el": "mips64le", "i686": "386", "i586": "386", "i386": "386",
+    "ppc64le": "ppc64le",
 }  # fmt: skip
-"""What ``uname -m`` says, in the registry's words."""
+"""What ``uname -m`` says, in the registry's words; for MIPS our scripts say which order of bytes it means."""
 
 
 def status(stage: Stage, job: Job) -> Result:

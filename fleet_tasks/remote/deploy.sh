@@ -3,7 +3,7 @@
 
 main() {
     ft_begin
-    ft_say platform "$(uname -s)" "$(uname -m)"
+    ft_say platform "$(uname -s)" "$(ft_machine)"
     ft_find_base
     ft_agents=$ft_base/agents/$ft_agent
     ft_version=

@@ -3,7 +3,7 @@
 
 ft_facts() {
     ft_say fact os "$(uname -s)"
-    ft_say fact arch "$(uname -m)"
+    ft_say fact arch "$(ft_machine)"
     ft_say fact cores "$(ft_cores)"
     ft_say fact load "$(ft_load)"
     ft_say fact memory_kb "$(ft_memory)"
@@ -18,6 +18,16 @@ ft_facts() {
     fi
     while [ ! -d "$ft_where" ] && [ -n "$ft_where" ]; do ft_where=${ft_where%/*}; done
     ft_say fact disk_kb "$(ft_disk "${ft_where:-/}")"
+}
+
+# The machine in uname's words. MIPS has one word for both orders of bytes; the head of any program tells which.
+ft_machine() {
+    ft_arch=$(uname -m)
+    case $ft_arch in mips | mips64)
+        if [ "$(dd if=/bin/sh bs=1 skip=5 count=1 2>/dev/null)" = "$(printf '\001')" ]; then ft_arch=${ft_arch}el; fi
+        ;;
+    esac
+    echo "$ft_arch"
 }
 
 ft_cores() {
