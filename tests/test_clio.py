@@ -518,11 +518,16 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
 
 # -- what a device must have -----------------------------------------------------------------------
 
+OLD_PERL = """case "$*" in
+*-M5.16*) echo "Perl v5.16.0 required--this is only v5.14.2, stopped." >&2; exit 255 ;;
+*'$^V'*) printf 5.14.2; exit ;;
+esac"""
 
 @pytest.mark.parametrize(
     ("perl", "sentence"),
     [
         (None, "There is no perl."),
+        (OLD_PERL, "perl is 5.14.2, and CLIO needs 5.16.0."),
         ('case "$*" in *-MHTTP::Tiny*) exit 2 ;; esac', "perl has no module HTTP::Tiny."),
         ('case "$*" in *clio*) echo "syntax error at line 3" >&2; exit 255 ;; esac', "syntax error at line 3"),
     ],

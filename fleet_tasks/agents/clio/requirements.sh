@@ -1,11 +1,16 @@
 # What CLIO needs of a device, said in the words of status.sh and deploy.sh: sets reason where something is missing.
 
+perl=5.16.0
 modules='JSON::PP HTTP::Tiny Time::HiRes Digest::SHA'
 
 require() {
     reason=
     if ! command -v perl >/dev/null 2>&1; then
         reason='There is no perl.'
+        return 1
+    fi
+    if ! perl "-M$perl" -e 1 >/dev/null 2>&1 </dev/null; then
+        reason="perl is $(perl -e 'printf "%vd", $^V' 2>/dev/null </dev/null), and CLIO needs $perl."
         return 1
     fi
     for module in $modules; do
