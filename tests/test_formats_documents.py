@@ -194,6 +194,18 @@ def test_a_table_has_a_row_for_each_result() -> None:
     ]
 
 
+def test_a_row_of_a_failure_begins_with_what_it_said() -> None:
+    loud = {"stdout": b"half an answer", "stderr": b"\r\n\x1b[2Jdisk full\r\n" + b"x" * 500_000}
+    failures = [loud, {"stdout": b"\n out of luck\nmore"}, {"stderr": b"y" * 1000}, {}]
+    rows = shown("table", report(*(result("a", State.FAILED, error=problem(), **said) for said in failures)))
+    assert [row.split("0.5      ")[1] for row in rows.splitlines()[1:]] == [
+        "␛[2Jdisk full (agent-failed: It failed.)",
+        "out of luck (agent-failed: It failed.)",
+        f"{'y' * 119}… (agent-failed: It failed.)",
+        "agent-failed: It failed.",
+    ]
+
+
 def test_a_table_of_tasks_names_them() -> None:
     lines = shown("table", report(result("a", task_id="t1"), result("b"))).splitlines()
     assert lines[0].split() == ["DEVICE", "TASK", "STATE", "EXIT", "SECONDS", "ANSWER"]

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from fleet_tasks.formats import Streams
 from fleet_tasks.formats.lines import Lines
 from fleet_tasks.formats.live import Live
 from fleet_tasks.options import Output
-from fleet_tasks.results import Progress, State
+from fleet_tasks.results import LEFT, Progress, State
 from tests.showing import Pipes, Terminal, report, result
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
@@ -38,6 +39,10 @@ def drawn(live: Live, columns: int = 100, lines: int = 24) -> str:
     with console.capture() as capture:
         console.print(live.draw())
     return capture.get()
+
+
+def tally(live: Live) -> str:
+    return drawn(live, columns=150).splitlines()[-1].rstrip()
 
 
 @pytest.fixture
@@ -210,3 +215,115 @@ def test_states_are_counted(clock: Clock) -> None:
     live.see(result("b"))
     clock.now += 1
     assert drawn(live).rstrip() == "0 at work, 1 done, 1 unreachable, 1 s"
+
+
+# -- a batch ---------------------------------------------------------------------------------------
+
+
+def tasks(number: int) -> dict[str, State | None]:
+    return {f"t{each}": None for each in range(1, number + 1)}
+
+
+def work(live: Live, clock: Clock, first: int, last: int, seconds: float, state: State = State.DONE) -> None:
+    """Tasks from ``first`` to ``last``, one after the other, each so many seconds long."""
+    for number in range(first, last + 1):
+        live.see(Progress("a", "running", task_id=f"t{number}"))
+        clock.now += seconds
+        live.see(result("a", state, task_id=f"t{number}"))
+
+
+def test_every_slot_of_a_device_has_its_row(clock: Clock) -> None:
+    live = Live(io.StringIO(), ["a", "b"], clock, tasks(5))
+    live.see(Progress("b", "connecting"))
+    live.see(Progress("b", "running", b"one", "t1"))
+    live.see(Progress("b", "starting", task_id="t2"))
+    live.see(Progress("a", "running", b"three", "t3"))
+    clock.now += 1
+    live.see(result("b", task_id="t1"))
+    assert [row.split() for row in drawn(live).splitlines()] == [
+        ["a", "t3", "running", "1", "s", "three"],
+        ["b", "t2", "starting", "1", "s"],
+        ["1/5", "done,", "2", "running,", "1", "s", "so", "far"],
+    ]
+
+
+def test_a_task_that_is_let_go_of_is_not_at_work(clock: Clock) -> None:
+    live = Live(io.StringIO(), ["a", "b"], clock, tasks(2))
+    live.see(Progress("a", "running", task_id="t1"))
+    live.see(Progress("b", "starting", task_id="t1"))
+    live.see(Progress("a", LEFT, task_id="t1"))
+    clock.now += 1
+    rows = drawn(live).splitlines()
+    assert rows[0].split()[:2] == ["b", "t1"] and len(rows) == 2
+    assert tally(live) == "0/2 done, 1 running, 1 s so far"
+    live.see(Progress("b", LEFT, task_id="t1"))
+    assert tally(live) == "0/2 done, 0 running, 1 s so far"
+
+
+def test_a_device_that_connects_is_no_task(clock: Clock) -> None:
+    live = Live(io.StringIO(), ["a"], clock, tasks(2))
+    live.see(Progress("a", "connecting"))
+    clock.now += 1
+    assert [row.split()[:2] for row in drawn(live).splitlines()] == [["a", "connecting"], ["0/2", "done,"]]
+    assert "0 running" in tally(live)
+
+
+def test_what_was_over_before_and_what_never_began_counts_but_tells_of_no_speed(clock: Clock) -> None:
+    known = {**tasks(10), "t1": State.DONE, "t2": State.FAILED}
+    live = Live(io.StringIO(), ["a"], clock, known)
+    for number, state in ((3, State.SKIPPED), (4, State.LOST), (5, State.UNREACHABLE)):
+        live.see(result("", state, task_id=f"t{number}"))
+    work(live, clock, 6, 7, 5)
+    assert tally(live) == "3/10 done, 0 running, 1 failed, 1 lost, 1 unreachable, 1 skipped, 10 s so far"
+    live.see(result("a", task_id="t2"))
+    assert tally(live).startswith("4/10 done, 0 running, 1 lost"), "a task is counted twice"
+
+
+def test_pace_and_time_left_are_told_once_they_are_known(clock: Clock) -> None:
+    live = Live(io.StringIO(), ["a"], clock, tasks(100))
+    work(live, clock, 1, 5, 0.25)
+    assert tally(live) == "5/100 done, 0 running, 1 s so far", "two seconds are too few to tell"
+    work(live, clock, 6, 20, 0.25)
+    assert tally(live) == "20/100 done, 0 running, 4.0/s, 5 s so far, ~20 s left"
+    work(live, clock, 21, 40, 0.25, State.FAILED)
+    assert tally(live) == "20/100 done, 0 running, 20 failed, 4.0/s, 10 s so far, ~15 s left"
+
+
+def test_the_first_of_many_slots_tells_no_pace(clock: Clock) -> None:
+    live = Live(io.StringIO(), ["a"], clock, tasks(100))
+    for number in range(1, 11):
+        live.see(Progress("a", "running", task_id=f"t{number}"))
+    clock.now += 300
+    for number in range(1, 6):
+        live.see(result("a", task_id=f"t{number}"))
+    for number in range(11, 16):
+        live.see(Progress("a", "running", task_id=f"t{number}"))
+    assert tally(live) == "5/100 done, 10 running, 5 min so far"
+    for number in range(6, 11):
+        live.see(result("a", task_id=f"t{number}"))
+    assert tally(live) == "10/100 done, 5 running, 2/min, 5 min so far, ~45 min left"
+
+
+def test_the_pace_is_that_of_late(clock: Clock) -> None:
+    live = Live(io.StringIO(), ["a"], clock, tasks(500))
+    work(live, clock, 1, 150, 60)
+    assert tally(live) == "150/500 done, 0 running, 1/min, 2.5 h so far, ~5.8 h left"
+    work(live, clock, 151, 250, 0.05)
+    assert tally(live) == "250/500 done, 0 running, 20/s, 2.5 h so far, ~12 s left"
+    clock.now += 95
+    assert tally(live) == "250/500 done, 0 running, 1.0/s, 2.5 h so far, ~4 min left"
+
+
+def test_where_only_the_last_are_at_work_nobody_knows_how_long_they_take(clock: Clock) -> None:
+    live = Live(io.StringIO(), ["a"], clock, tasks(6))
+    work(live, clock, 1, 5, 1)
+    live.see(Progress("a", "running", task_id="t6"))
+    assert tally(live) == "5/6 done, 1 running, 1.0/s, 5 s so far"
+
+
+def test_ten_thousand_tasks_are_drawn_at_once(clock: Clock) -> None:
+    live = Live(io.StringIO(), ["a"], clock, tasks(10_000))
+    work(live, clock, 1, 9_000, 0.125)
+    begun = time.process_time()
+    assert tally(live) == "9000/10000 done, 0 running, 8.0/s, 19 min so far, ~2 min left"
+    assert time.process_time() - begun < 0.5

@@ -152,6 +152,32 @@ def test_a_batch_names_its_tasks() -> None:
     assert shown(report(*done)).shown == "t1 on lab[1-2] (2):\n  x\n"
 
 
+def test_tasks_of_a_batch_that_no_device_was_given_are_named_together() -> None:
+    skipped = [result("", State.SKIPPED, task_id=f"t{n}", error=problem("deadline", "Too late.")) for n in range(2, 6)]
+    failed = result("nas", State.FAILED, task_id="t1", error=problem())
+    said = shown(report(failed, *skipped, command="batch")).said
+    assert said.startswith("t[2-5]: skipped, deadline: Too late.\n  Mend it.\nt1 on nas: failed, agent-failed: It")
+
+
+def test_every_failed_task_is_shown_with_its_first_words_and_the_way_out_once() -> None:
+    done = [result("a", task_id=f"d{n}", stdout=b"fine") for n in range(500)]
+    failed = [result("a", State.FAILED, task_id=f"f{n}", stderr=b"\n \nno %d\nmore" % n, error=problem())
+              for n in range(20)]  # fmt: skip
+    late = [result("", State.SKIPPED, task_id=f"s{n}", error=problem("late", f"No {n}.")) for n in range(20)]
+    said = shown(report(*failed, *done, *late, command="batch")).said.splitlines()
+    assert said[:8] == [f"s{n}: skipped, late: No {n}." for n in range(8)]
+    assert said[8:10] == ["s[8-19]: skipped, late, as above", "  Mend it."]
+    assert said[10:50:2] == [f"f{n} on a: failed, agent-failed: It failed." for n in range(20)]
+    assert said[11:51:2] == [f"  no {n}" for n in range(20)]
+    assert said[50] == "  Mend it." and len(said) == 52
+    assert said[51].startswith("batch: 500 done, 20 failed, 20 skipped in ")
+
+
+def test_other_runs_keep_the_order_of_their_plan() -> None:
+    whole = report(result("a", State.FAILED, stdout=b"no", error=problem()), result("b", stdout=b"yes"))
+    assert shown(whole).shown == "a: failed:\n  no\nb:\n  yes\n"
+
+
 FACTS = {
     "agent": "picoclaw", "version": "0.2.9", "ready": False, "reason": "no model", "os": "Linux", "arch": "arm64",
     "cores": 8, "load": 0.25, "memory_mb": 15872, "disk_mb": 512, "home_writable": True, "round_trip_ms": 12.5,

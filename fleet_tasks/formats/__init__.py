@@ -11,7 +11,7 @@ points ``fleet_tasks.formats``. The front opens a view, hands it everything it s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -21,7 +21,7 @@ from fleet_tasks.formats.grid import Listing
 from fleet_tasks.formats.guarded import Guarded
 from fleet_tasks.formats.streams import Streams
 from fleet_tasks.options import Output
-from fleet_tasks.results import Chunk, Progress, Report, Result
+from fleet_tasks.results import Chunk, Progress, Report, Result, State
 
 if TYPE_CHECKING:
     from fleet_tasks.formats.lines import Lines
@@ -131,9 +131,11 @@ def open(
     devices: Sequence[str] = (),
     *,
     stream: bool = False,
+    tasks: Mapping[str, State | None] | None = None,
 ) -> View:
     """A view of what is about to happen on some devices; ``stream`` shows every line as it comes.
 
+    ``tasks`` are those of a batch, each with the state in which it ended before, if it did.
     Raises RequestError when ``--output`` cannot be written, before any work is begun.
     """
     shown = find(format) if isinstance(format, str) else format
@@ -150,7 +152,7 @@ def open(
         return View(shown, streams)
     from fleet_tasks.formats.live import Live  # loads rich: only where progress is watched
 
-    return View(shown, streams, Live(streams.err, devices))
+    return View(shown, streams, Live(streams.err, devices, tasks=tasks))
 
 
 def listing(kind: str, rows: Sequence[Any], format: str | Format, streams: Streams, *, sheet: bool = False) -> None:

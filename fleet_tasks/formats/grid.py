@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from fleet_tasks.formats import sanitize
+from fleet_tasks.formats.reporting import counts, ranked, said
 from fleet_tasks.ranges import fold
 from fleet_tasks.results import Report, Result, State
 
@@ -41,7 +42,7 @@ def of_report(report: Report) -> Grid:
         return _status(report.results)
     if report.command == "check":
         return _checks(report.results)
-    return _answers(report.results)
+    return _answers(ranked(report))
 
 
 def of_listing(listing: Listing) -> Grid:
@@ -77,11 +78,6 @@ def cell(value: object, column: str = "") -> str:
     return sanitize.line(value if isinstance(value, bytes) else str(value), _CELL)
 
 
-def counts(numbers: Mapping[State, int]) -> str:
-    """How many stand how, in words: ``19 done, 1 unreachable``."""
-    return ", ".join(f"{number} {state}" for state, number in numbers.items() if number) or "nothing"
-
-
 def checks(result: Result) -> tuple[Mapping[str, object], ...]:
     """What was checked on a device, as far as it is what it should be."""
     found = (result.facts or {}).get("checks")
@@ -112,7 +108,9 @@ def _even(rows: tuple[tuple[str, ...], ...], task: tuple[str, ...]) -> tuple[tup
 
 def _answer(result: Result) -> str:
     if result.error:
-        return sanitize.line(f"{result.error.code}: {result.error.message}", _CELL)
+        why, words = f"{result.error.code}: {result.error.message}", said(result)
+        # Its own words come first: they tell most, and a terminal cuts what is behind.
+        return sanitize.line(f"{words} ({why})" if words else why, _CELL)
     answer = result.stdout.strip()
     first, _, more = answer.partition(b"\n")
     lines = more.count(b"\n") + 1

@@ -6,6 +6,7 @@ import html
 
 from fleet_tasks.formats import grid, sanitize
 from fleet_tasks.formats.grid import Grid, Listing
+from fleet_tasks.formats.reporting import counts, ranked
 from fleet_tasks.formats.streams import Streams
 from fleet_tasks.results import Report, Result
 
@@ -43,11 +44,11 @@ class Html:
         """The whole page, device by device; failures stand open."""
         title = f"{report.command} {report.run}"
         streams.text(_PAGE.format(title=escape(title)) + f"<h1>{escape(report.command)}</h1>")
-        numbers = f"{grid.counts(report.counts)}{', interrupted' if report.interrupted else ''}"
+        numbers = f"{counts(report.counts)}{', interrupted' if report.interrupted else ''}"
         streams.text(f"<p>{numbers} in {report.seconds:.1f} s, exit code {report.exit_code}</p>")
         streams.text(f"<p>Run <code>{escape(report.run)}</code>, started {escape(report.started)}</p>")
         streams.text(_table(grid.of_report(report)))
-        for result in report.results:
+        for result in ranked(report):
             streams.text(_section(result))
         streams.text(_END)
 
@@ -70,8 +71,8 @@ def _table(table: Grid) -> str:
 
 def _section(result: Result) -> str:
     look, shown = ("good", "") if result else ("bad", " open")
-    task = f" {escape(result.task_id)}" if result.task_id else ""
-    name = f'{escape(result.device)}{task}: <span class="{look}">{result.state.value}</span>'
+    names = " ".join(escape(name) for name in (result.device, result.task_id) if name)
+    name = f'{names}: <span class="{look}">{result.state.value}</span>'
     parts = [f"<details{shown}>\n<summary>{name}</summary>"]
     if result.error:
         parts.append(f"<p>{escape(result.error.code)}: {escape(result.error.message)}</p>")

@@ -6,6 +6,7 @@ import re
 
 from fleet_tasks.formats import grid, sanitize
 from fleet_tasks.formats.grid import Grid, Listing
+from fleet_tasks.formats.reporting import counts, ranked
 from fleet_tasks.formats.streams import Streams
 from fleet_tasks.results import Report, Result, State
 
@@ -22,7 +23,7 @@ class Markdown:
     def show(self, report: Report, streams: Streams) -> None:
         """The whole report, section by section."""
         streams.text(f"# {inline(report.command)}\n\n{_numbers(report)}\n\n{grid_table(grid.of_report(report))}")
-        for result in report.results:
+        for result in ranked(report):
             streams.text(f"\n{_section(result)}")
 
     def rows(self, listing: Listing, streams: Streams) -> None:
@@ -57,16 +58,17 @@ def _numbers(report: Report) -> str:
             f"- Run: `{report.run}`",
             f"- Started: {inline(report.started)}, took {report.seconds:.1f} s",
             f"- Done: {done} of {total}{share}",
-            f"- Results: {grid.counts(report.counts)}{', interrupted' if report.interrupted else ''}",
+            f"- Results: {counts(report.counts)}{', interrupted' if report.interrupted else ''}",
             f"- Exit code: {report.exit_code}",
         ),
     )
 
 
 def _section(result: Result) -> str:
-    task = f": {inline(result.task_id)}" if result.task_id else ""
+    names = ": ".join(inline(name) for name in (result.device, result.task_id) if name)
+    place = f" on {inline(result.host)}" if result.host else ""
     took = f"in {result.seconds:.1f} s" + (f", attempt {result.attempts}" if result.attempts > 1 else "")
-    parts = [f"## {inline(result.device)}{task}", f"{result.state.value} {took} on {inline(result.host)}"]
+    parts = [f"## {names}", f"{result.state.value} {took}{place}"]
     if result.error:
         parts.append(f"**{result.error.code}**: {inline(result.error.message)}")
         parts += [inline(result.error.guidance)] if result.error.guidance else []

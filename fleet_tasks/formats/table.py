@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from fleet_tasks.formats import grid
 from fleet_tasks.formats.grid import Grid, Listing
+from fleet_tasks.formats.reporting import is_batch, summary
 from fleet_tasks.formats.streams import Streams
 from fleet_tasks.results import Report, Result
 
@@ -21,8 +22,10 @@ class Table:
         """Rows are aligned with one another, so nothing is shown before all are there."""
 
     def show(self, report: Report, streams: Streams) -> None:
-        """The whole run as one table."""
+        """The whole run as one table; of a batch, which may be longer than the screen, its numbers as well."""
         write(grid.of_report(report), streams)
+        if is_batch(report) and not streams.quiet:
+            streams.say(summary(report), style="dim")
 
     def rows(self, listing: Listing, streams: Streams) -> None:
         """Records as one table, or each as a sheet of its fields."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from fleet_tasks.formats import grid, sanitize, table
 from fleet_tasks.formats.folding import alike, names
 from fleet_tasks.formats.grid import Listing
+from fleet_tasks.formats.reporting import is_batch, ranked, said, summary
 from fleet_tasks.formats.streams import Streams
 from fleet_tasks.results import FileCopy, Report, Result, State
 
@@ -37,7 +38,7 @@ class Text:
         elif len(report.results) == 1:
             _show_answer(report.results[0], streams)
         else:
-            _show_answers(report.results, streams)
+            _show_answers(ranked(report), streams)
         _show_files(report.results, streams)
         _show_failures(report, streams)
         if not streams.quiet:
@@ -46,12 +47,6 @@ class Text:
     def rows(self, listing: Listing, streams: Streams) -> None:
         """Records as a table."""
         table.write_listing(listing, streams)
-
-
-def summary(report: Report) -> str:
-    """The run in one line: ``dispatch: 19 done, 1 unreachable in 3.2 s (run 01J...)``."""
-    stopped = ", interrupted" if report.interrupted else ""
-    return f"{report.command}: {grid.counts(report.counts)}{stopped} in {report.seconds:.1f} s (run {report.run})"
 
 
 def _is_started(report: Report) -> bool:
@@ -159,20 +154,49 @@ def _files(files: Sequence[FileCopy], action: str) -> str:
 
 def _show_failures(report: Report, streams: Streams) -> None:
     """Failures of one kind together: the first few in full, the rest by name."""
-    failed = [result for result in report.results if not result and not (report.command == "check" and result.facts)]
+    failed = [result for result in ranked(report) if not result and not (report.command == "check" and result.facts)]
     for kind in alike(failed, lambda result: result.error.code if result.error else result.state.value):
+        if is_batch(report):
+            _show_failed_tasks(kind, streams)
+            continue
         sentences = alike(kind, lambda result: result.error)
         for same in sentences[:_DISTINCT]:
             _show_failure(same, streams, tail=len(report.results) > 1)
-        rest = [result for same in sentences[_DISTINCT:] for result in same]
-        if rest:
-            streams.say(f"{sanitize.line(names(rest))}: {_code(rest[0])}, as above", style="red")
+        _show_rest(sentences[_DISTINCT:], streams)
 
 
-def _show_failure(same: Sequence[Result], streams: Streams, *, tail: bool) -> None:
+def _show_failed_tasks(kind: Sequence[Result], streams: Streams) -> None:
+    """Every task with the first line of what it said; of those that said nothing the first few. The way out once."""
+    sentences = alike(kind, lambda result: (result.error, said(result)))
+    mute = [same for same in sentences if not said(same[0])]
+    for same in mute[:_DISTINCT]:
+        _show_sentence(same, streams)
+    _show_rest(mute[_DISTINCT:], streams)
+    for same in sentences:
+        if words := said(same[0]):
+            _show_sentence(same, streams)
+            streams.say(_INDENT + words)
+    for guidance in dict.fromkeys(result.error.guidance for result in kind if result.error):
+        if guidance:
+            streams.say(f"{_INDENT}{sanitize.line(guidance)}")
+
+
+def _show_rest(groups: Sequence[Sequence[Result]], streams: Streams) -> None:
+    """Those of a kind whose sentences are not shown, by name."""
+    rest = [result for same in groups for result in same]
+    if rest:
+        streams.say(f"{sanitize.line(names(rest))}: {_code(rest[0])}, as above", style="red")
+
+
+def _show_sentence(same: Sequence[Result], streams: Streams) -> None:
     error = same[0].error
     message = sanitize.line(error.message) if error else f"ended with status {same[0].exit_status}"
     streams.say(f"{sanitize.line(names(same))}: {_code(same[0])}: {message}", style="red")
+
+
+def _show_failure(same: Sequence[Result], streams: Streams, *, tail: bool) -> None:
+    _show_sentence(same, streams)
+    error = same[0].error
     if tail:
         _show_tail(same, streams)
     if error and error.guidance:

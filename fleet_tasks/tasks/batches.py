@@ -129,7 +129,8 @@ def _watch(fleet: Fleet, whole: Batch, output: Output) -> None:
     # A table tells more of many tasks than folded answers do.
     output = replace(output, format=output.format or "table")
     try:
-        watch(fleet, whole.plan, output, lambda: carrying_batch.carry_out(fleet, whole))
+        standing = carrying_batch.standing(whole)
+        watch(fleet, whole.plan, output, lambda: carrying_batch.carry_out(fleet, whole), standing)
     except Exit:
         if not output.quiet:
             rest = f"What is left is done with: fleet resume --run {whole.run} (failures too with --rerun failed)"
