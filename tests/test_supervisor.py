@@ -286,7 +286,7 @@ def test_a_task_without_grace_is_killed_at_once(start: Start) -> None:
         work.send(b"stop\n")
         ended = work.end()
         assert (ended.status, ended.why) == (137, "cancelled")
-        assert time.monotonic() - since < 5
+        assert time.monotonic() - since < 15
 
 
 def test_words_that_nobody_understands_are_passed_over(start: Start, place: Place) -> None:

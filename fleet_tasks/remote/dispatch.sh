@@ -32,7 +32,7 @@ ft_go_on_alone() {
         ft_read_clock
         ft_began=$ft_clock
         ft_start sh "$ft_run/agent.sh"
-        printf '%s %s %s\n' "$ft_child" "$ft_mark" "$ft_timer" >"$ft_run/child"
+        ft_note_child
         ft_await
         ft_read_clock
         printf '%s\n' "$((ft_clock - ft_began))" >"$ft_run/took"
@@ -78,6 +78,7 @@ ft_dispatch() {
     if [ -n "$ft_detach" ]; then ft_go_on_alone; fi
     ft_say started "$ft_self"
     ft_start sh "$ft_run/agent.sh"
+    ft_note_child
     ft_await
     # What it would still read is not for it, where another task may follow on the channel.
     wait "$ft_watcher"

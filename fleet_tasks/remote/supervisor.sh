@@ -261,26 +261,42 @@ ft_survey() {
 }
 
 ft_list() {
-    ft_left=
-    if [ -r /proc/self/stat ]; then
-        ft_marked=$(grep -l "FLEET_MARK=$ft_mark" /proc/[0-9]*/environ)
-        for ft_dir in /proc/[0-9]*; do
-            read -r ft_line <"$ft_dir/stat" || continue
-            # shellcheck disable=SC2086 # fields: state ppid pgrp session
-            set -- ${ft_line##*) }
-            case $1 in Z | X) continue ;; esac
-            ft_judge "${ft_dir#/proc/}" "$2" "$3" "$4"
+    if [ -r /proc/self/stat ]; then ft_rows_from_proc; else ft_rows_from_ps; fi
+    ft_met=
+    # A child may stand before its parent: its number began again, or has more digits.
+    while [ "$ft_met" != "$ft_known" ]; do
+        ft_met=$ft_known
+        ft_left=
+        # shellcheck disable=SC2086 # four numbers for each process
+        set -- $ft_rows
+        while [ $# -gt 0 ]; do
+            ft_judge "$1" "$2" "$3" "$4"
+            shift 4
         done
-    else
-        ft_marked=
-        ft_rows=$(ps -A -o pid=,ppid=,pgid=,stat=)
-        while read -r ft_pid ft_parent ft_group ft_state; do
-            case $ft_state in Z* | '') continue ;; esac
-            ft_judge "$ft_pid" "$ft_parent" "$ft_group" 0
-        done <<ROWS
-$ft_rows
-ROWS
-    fi
+    done
+    # Where nobody tells who is there, the task itself can be asked for.
+    [ -z "$ft_rows" ] && kill -0 "$ft_child" && ft_left=" $ft_child"
+}
+
+# Sets ft_rows: PID PPID PGRP SESSION of every living process; and ft_marked, the environments with the mark.
+ft_rows_from_proc() {
+    ft_rows=
+    ft_marked=$(grep -l "FLEET_MARK=$ft_mark" /proc/[0-9]*/environ)
+    for ft_dir in /proc/[0-9]*; do
+        read -r ft_line <"$ft_dir/stat" || continue
+        # shellcheck disable=SC2086 # fields: state ppid pgrp session
+        set -- ${ft_line##*) }
+        case $1 in Z | X) continue ;; esac
+        ft_rows="$ft_rows ${ft_dir#/proc/} $2 $3 $4"
+    done
+}
+
+# In one list with commas the first = would be a heading for the rest (POSIX), as it is on FreeBSD.
+ft_rows_from_ps() {
+    ft_marked=
+    ft_rows=$(ps -A -o pid= -o ppid= -o pgid= -o stat= | while read -r ft_pid ft_parent ft_group ft_state; do
+        case $ft_state in Z* | '') ;; *) echo "$ft_pid $ft_parent $ft_group 0" ;; esac
+    done)
 }
 
 # ft_judge PID PPID PGRP SESSION: adds PID to ft_left when it belongs to the task.
@@ -294,5 +310,8 @@ ft_judge() {
         [ "$2" = "$ft_self" ] && [ "$1" != "$ft_child" ] && return
     fi
     ft_left="$ft_left $1"
-    ft_known="$ft_known$1 "
+    case $ft_known in *" $1 "*) ;; *) ft_known="$ft_known$1 " ;; esac
 }
+
+# Notes what whoever stops the run has to end when we do not, or are no more.
+ft_note_child() { printf '%s %s %s\n' "$ft_child" "$ft_mark" "$ft_timer" >"$ft_run/child"; }
