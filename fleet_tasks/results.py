@@ -88,7 +88,7 @@ class Result:
 class Progress:
     """A sign of life from one device, for people who watch; ``line`` is remote bytes, unsafe to print.
 
-    In a batch ``task_id`` says at which of its tasks; the phase ``LEFT`` that it is not at work on that one any more.
+    In a batch ``task_id`` says at which of its tasks; the phase ``LEFT`` that what it was at is over, or given up.
     """
 
     device: str

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.bench import Bench
 from tests.program import Said, fleet, until
 from tests.showing import Terminal
 
-TASKS = [
+TASKS: list[dict[str, Any]] = [
     {"id": "bad", "task": "echo half an answer; echo >&2; echo disk full >&2; echo and more >&2; exit 3"},
     {"id": "next", "task": "echo never", "after": ["bad"]},
     {"id": "good", "task": "echo fine"},
@@ -168,10 +169,10 @@ def test_a_terminal_shows_how_far_a_batch_is(bench: Bench, place: Path) -> None:
         until(lambda: "0/4 done, 2 running" in screen.seen)
         (device.home / "one").touch()
         until(lambda: "1/4 done, 2 running" in screen.seen)
-        assert re.search(r"lab01 +t3 +running", screen.seen)
+        until(lambda: re.search(r"lab01 +t3 +running", screen.seen))
         (device.home / "two").touch()
         process.wait(30)
-        assert "batch: 3 done, 1 failed in" in screen.seen.rpartition("so far")[2]
+        until(lambda: "batch: 3 done, 1 failed in" in screen.seen.rpartition("so far")[2])
 
 
 def test_a_resumed_batch_goes_on_counting(bench: Bench, place: Path) -> None:
@@ -188,7 +189,7 @@ def test_a_resumed_batch_goes_on_counting(bench: Bench, place: Path) -> None:
         until(lambda: re.search(r"1/3 done, [12] running", screen.seen))
         (device.home / "go").touch()
         process.wait(30)
-        assert "batch: 2 done, 1 failed in" in screen.seen
+        until(lambda: "batch: 2 done, 1 failed in" in screen.seen)
 
 
 def test_who_leaves_a_batch_at_once_hears_what_may_still_run(bench: Bench, place: Path) -> None:
@@ -207,4 +208,4 @@ def test_who_leaves_a_batch_at_once_hears_what_may_still_run(bench: Bench, place
         until(lambda: "once more to leave at once" in screen.seen)
         process.send_signal(2)
         assert process.wait(30) == 130, screen.seen
-        assert "May still be running on: lab01." in screen.seen
+        until(lambda: "May still be running on: lab01." in screen.seen)
