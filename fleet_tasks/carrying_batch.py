@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -59,7 +60,8 @@ class CarryingBatch(Carrying):
                     if isinstance(item, Progress) and item.phase == "running":
                         self._plan_history()
                     yield self._record(item) if isinstance(item, Result) else item
-            for result in not_begun(self._queue.blocked, self._queue.left(), lambda task: self._why(shop, task)):
+            blocked, left = self._queue.blocked, self._queue.left()
+            for result in not_begun(batch.run, blocked, left, lambda task: self._why(shop, task)):
                 yield self._record(result)
 
     def _count_failure(self) -> None:
@@ -89,7 +91,8 @@ class CarryingBatch(Carrying):
         batch, fleet = self._batch, self._fleet
         worker = Worker(self._plan, fleet.agent, fleet.stopping, self._spool, self._secrets)
         slots = {device.name: batch.slots or device.slots for device in batch.devices}
-        return Workshop(worker, self._queue, journal, self._jobs, self._answers, slots=slots)
+        logins = threading.Semaphore(self._plan.parallel)
+        return Workshop(worker, self._queue, journal, self._jobs, self._answers, logins, slots=slots)
 
     def _work(self, shop: Workshop) -> Iterator[Any]:
         """Every slot at work. Each has its thread, for one that waits must not stand in another's way."""
@@ -165,12 +168,14 @@ class CarryingBatch(Carrying):
 
         The first may have run, and are lost, unless they may run again.
         """
-        tasks = {task.id: task for task in self._batch.tasks}
+        run, tasks = self._batch.run, {task.id: task for task in self._batch.tasks}
         if self._batch.rerun is None:
             for name, device in known.open.items():
                 if not tasks[name].idempotent:
                     journal.over(name, State.LOST)
-                    lost = skipped(tasks[name], "connection-lost", f"It was begun on {device} and may have run there.")
+                    lost = skipped(
+                        run, tasks[name], "connection-lost", f"It was begun on {device} and may have run there."
+                    )
                     yield replace(lost, state=State.LOST, device=device)
         if self._history is None or not self._batch.continues:
             return
@@ -179,7 +184,7 @@ class CarryingBatch(Carrying):
             if name not in told and state is not State.LOST:
                 kept = answer(self._answers, name)
                 said = kept.read_bytes() if kept.is_file() else b""
-                unseen = skipped(tasks[name], "cancelled", "It ended as we were killed; only its state is known.")
+                unseen = skipped(run, tasks[name], "cancelled", "It ended as we were killed; only its state is known.")
                 error = None if state is State.DONE else unseen.error
                 yield replace(unseen, state=state, device=known.devices.get(name, ""), stdout=said, error=error)
 
@@ -200,10 +205,11 @@ def done_again(batch: Batch, ends: Mapping[str, State]) -> set[str]:
     wanted = {"lost": LOST, "failed": (*LOST, *FAILED)}.get(batch.rerun or "", ())
     free = {task.id for task in batch.tasks if task.idempotent}
     again = {name for name, state in ends.items() if state in wanted or (state in LOST and name in free)}
-    if not again:
-        return again
-    # What was put together is no longer what there is.
-    return again | {task.id for task in batch.tasks if task.id == REDUCE and again.intersection(task.after)}
+    ended = {name: state for name, state in ends.items() if name not in again}
+    if REDUCE in ended and Queue(batch.tasks, ended).left():
+        # What was put together is no longer what there is, or what there will be.
+        again.add(REDUCE)
+    return again
 
 
 def standing(batch: Batch) -> dict[str, State | None]:

@@ -9,7 +9,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet_tasks.batch.queue import ASIDE, FAILURES, GIVEN_UP, SOON, Attempt, Queue
+from fleet_tasks.batch.fitness import ASIDE, FAILURES, GIVEN_UP, SOON
+from fleet_tasks.batch.queue import Attempt, Queue
 from fleet_tasks.batch.tasks import Task
 from fleet_tasks.results import State
 
@@ -51,15 +52,18 @@ def test_every_task_ends_exactly_once(tasks: list[Task], data: st.DataObject) ->
             ended[task.id] = State.SKIPPED
         known = len(queue.blocked)
         free = [name for name in DEVICES if name in alive]
-        startable = bool(free) and len(running) < 2 and any(could_take(queue, name) for name in free)
+        startable = bool(free) and len(running) < 2 and any(queue.fits(name) for name in free)
         if not startable and not running:
             break
         if startable and (not running or data.draw(st.booleans())):
-            device = data.draw(st.sampled_from([name for name in free if could_take(queue, name)]))
+            device = data.draw(st.sampled_from([name for name in free if queue.fits(name)]))
             attempt = queue.take(device)
             assert attempt is not None and device in attempt.task.devices
-            assert attempt.task.id not in ended and may_begin(attempt.task, ended)
-            assert attempt.task.id not in {other.task.id for other, _ in running}
+            busy = {other.task.id for other, _ in running}
+            lost = [task.id for task in queue.left() if task.id not in busy and not alive.intersection(task.devices)]
+            assert attempt.task.id not in ended
+            assert may_begin(attempt.task, ended | dict.fromkeys(lost, State.UNREACHABLE))
+            assert attempt.task.id not in busy
             running.append((attempt, device))
             continue
         attempt, device = running.pop(data.draw(st.integers(0, len(running) - 1)))
@@ -67,9 +71,8 @@ def test_every_task_ends_exactly_once(tasks: list[Task], data: st.DataObject) ->
     assert not running
     left = queue.left()
     assert Counter([*ended, *(task.id for task in left)]) == Counter(task.id for task in tasks)
-    assert all(queue.take(name) is None for name in DEVICES), "somebody would wait for ever"
-    if alive == set(DEVICES):
-        assert left == []
+    assert not any(queue.wait(name) for name in DEVICES) and queue.through.reason is not None
+    assert not any(alive.intersection(task.devices) for task in left), "only what nobody can do is left"
 
 
 def step(
@@ -83,7 +86,7 @@ def step(
         pass
     elif what == "gone":
         queue.give_back(attempt, device)
-        assert queue.failed(device, passing=False)
+        assert queue.failed(device, passing=False) is (device in alive)
         alive.discard(device)
     else:
         state = data.draw(st.sampled_from(ENDS))
@@ -93,11 +96,6 @@ def step(
         else:
             queue.finish(attempt, state)
             ended[attempt.task.id] = state
-
-
-def could_take(queue: Queue, device: str) -> bool:
-    """Whether ``take`` would not block now; a white look, for a property wants no threads."""
-    return any(queue._ready[key] for key in queue._keys[device])
 
 
 def test_a_long_chain_ends_without_recursion() -> None:
@@ -152,34 +150,89 @@ def test_the_cost_of_a_task_does_not_grow() -> None:
     assert looks(10_000) < 1.5 * looks(1_000)
 
 
+def failing(queue: Queue, device: str) -> bool:
+    """The device takes a task and is lost under it; whether it is set aside because of that."""
+    attempt = queue.take(device)
+    assert attempt is not None
+    news = queue.failed(device, attempt)
+    queue.give_back(attempt, device)
+    return news
+
+
 def test_a_device_that_fails_is_set_aside_tried_again_and_given_up() -> None:
     clock = [0.0]
     queue = Queue([Task("t", "x", devices=("a",))], now=lambda: clock[0])
     for failure in range(1, GIVEN_UP + 1):
-        attempt = queue.take("a")
-        assert attempt is not None and attempt.number == 1
-        queue.give_back(attempt, "a")
-        assert queue.failed("a") is (failure >= FAILURES)
+        assert queue.wait("a") and failing(queue, "a") is (failure == FAILURES), "it is told once"
         clock[0] += ASIDE * GIVEN_UP
-    queue.connected("a")
-    assert queue.take("a") is None and [task.id for task in queue.left()] == ["t"]
+    queue.worked("a")
+    assert not queue.wait("a") and not queue.fits("a") and [task.id for task in queue.left()] == ["t"]
+
+
+def test_only_work_that_ended_well_makes_up_for_failures() -> None:
+    clock = [0.0]
+    queue = Queue([Task(f"t{n}", "x", devices=("a", "b")) for n in range(2)], now=lambda: clock[0])
+    told = []
+    for _ in range(2):
+        told += [failing(queue, "a") for _ in range(FAILURES)]
+        assert not queue.fits("a") and queue.fits("b")
+        clock[0] += ASIDE
+        attempt = queue.take("a")
+        assert attempt is not None
+        queue.worked("a")
+        queue.give_back(attempt, "a")
+        assert queue.fits("a")
+    assert told == [False, True, False, True], "who came back is told of again"
+
+
+def test_what_was_cut_off_together_is_one_failure() -> None:
+    queue = Queue([Task(f"t{n}", "x", devices=("a",)) for n in range(9)])
+    cut = [queue.take("a") for _ in range(8)]
+    assert not any(queue.failed("a", attempt) for attempt in cut) and queue.fits("a")
+    assert failing(queue, "a") and not queue.fits("a")
+
+
+def test_what_nobody_is_left_for_is_over_and_those_after_it_are_looked_at() -> None:
+    only = ("a",)
+    tasks = [
+        Task("gone", "x", devices=only),
+        Task("later", "x", devices=only, after=("fine",)),
+        Task("fine", "x", devices=("a", "b")),
+        Task("needs", "x", devices=("b",), after=("gone",)),
+        Task("either", "x", devices=("b",), after=("gone", "fine"), need="any"),
+        Task("last", "x", devices=("a", "b"), after=("gone", "later", "fine", "needs", "either"), need="ended"),
+    ]
+    queue = Queue(tasks)
+    queue.failed("a", passing=False)
+    for name in ("fine", "either", "last"):
+        attempt = queue.take("b")
+        assert attempt is not None and attempt.task.id == name
+        queue.finish(attempt, State.DONE)
+    assert not queue.wait("b") and [task.id for task in queue.blocked] == ["needs"]
+    assert [task.id for task in queue.left()] == ["gone", "later"]
+
+
+def test_a_task_that_is_given_back_when_nobody_is_left_is_over() -> None:
+    queue = Queue([Task("t", "x", devices=("a",)), Task("next", "x", devices=("b",), after=("t",), need="ended")])
+    attempt = queue.take("a")
+    assert attempt is not None and queue.may_repeat(attempt, State.UNREACHABLE)
+    queue.failed("a", attempt, passing=False)
+    queue.again(attempt)
+    assert [task.id for task in queue.left()] == ["t", "next"] and queue.fits("b")
 
 
 def test_who_is_set_aside_waits_long_while_others_work_and_briefly_when_all_wait_for_it() -> None:
     tasks = [Task("x", "x", devices=("a",)), Task("y", "x", devices=("b",)), Task("z", "x", devices=("a", "b"))]
     queue = Queue(tasks, now=lambda: 0.0)
     for _ in range(FAILURES):
-        attempt = queue.take("a")
-        assert attempt is not None
-        queue.give_back(attempt, "a")
-        queue.failed("a")
+        failing(queue, "a")
     for _ in range(2):
         assert queue._rest("a") == ASIDE, "there is work for others"
         attempt = queue.take("b")
         assert attempt is not None and queue._rest("a") == ASIDE, "others work"
         queue.finish(attempt, State.DONE)
     assert queue._rest("a") == SOON
-    queue.connected("a")
+    queue.worked("a")
     assert queue._rest("a") == 0
 
 
@@ -188,7 +241,9 @@ def test_one_who_waits_is_woken_by_what_becomes_ready_and_by_the_end() -> None:
     found: list[str | None] = []
 
     def wait() -> None:
-        while (attempt := queue.take("b")) is not None:
+        while queue.wait("b"):
+            attempt = queue.take("b")
+            assert attempt is not None
             found.append(attempt.task.id)
             queue.finish(attempt, State.DONE)
         found.append(None)
@@ -199,17 +254,18 @@ def test_one_who_waits_is_woken_by_what_becomes_ready_and_by_the_end() -> None:
     assert attempt is not None
     queue.finish(attempt, State.DONE)
     thread.join(10)
-    assert found == ["two", None] and queue.take("a") is None
+    assert found == ["two", None] and not queue.wait("a")
 
 
 def test_a_closed_queue_lets_everybody_go() -> None:
     queue = Queue([Task("one", "x", devices=("a",))])
     attempt = queue.take("a")
     assert attempt is not None
-    thread = threading.Thread(target=queue.take, args=("b",))
+    thread = threading.Thread(target=queue.wait, args=("b",))
     thread.start()
     queue.close()
     thread.join(10)
+    assert queue.through.reason is not None and not queue.fits("a")
     assert not thread.is_alive() and not queue.may_repeat(attempt, State.LOST)
 
 

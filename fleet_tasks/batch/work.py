@@ -24,6 +24,8 @@ from fleet_tasks.worker import Worker
 
 log = logging.getLogger(__name__)
 Notify = Callable[[Progress | Chunk], None]
+AWAY = (State.LOST, State.UNREACHABLE)
+"""What speaks against a device: it was lost on the way, or before the beginning."""
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Workshop:
     journal: Journal
     jobs: Callable[[Task, Device], tuple[Job, ...]]
     answers: Path
+    logins: threading.Semaphore
     ready: set[tuple[str, str]] = field(default_factory=set)
     locks: dict[str, threading.Lock] = field(default_factory=dict)
     used: dict[str, list[Job]] = field(default_factory=dict)
@@ -46,7 +49,11 @@ class Workshop:
         line = Line()
         stage = replace(self.worker.stage(device, connection, notify), line=line)
         try:
-            while not self._over() and (attempt := self.queue.take(device.name)) is not None:
+            while not self._over() and self.queue.wait(device.name):
+                # Who is not ready holds no task that another could do.
+                attempt = self.queue.take(device.name) if self._connected(stage) else None
+                if attempt is None:
+                    continue
                 if self._over():
                     self.queue.give_back(attempt, device.name)
                     break
@@ -74,33 +81,42 @@ class Workshop:
     def _lock(self, device: Device) -> threading.Lock:
         return self.locks.setdefault(device.name, threading.Lock())
 
+    def _connected(self, stage: Stage) -> bool:
+        """Whether there is a session with the device, which is logged in to where there is none."""
+        connection, name, through = stage.connection, stage.device.name, self.queue.through
+        with self._lock(stage.device):
+            if connection.is_connected:
+                return True
+            if not self.queue.fits(name):  # the login of another slot has just failed, or its task is taken
+                return False
+            stage.tell("connecting")
+            try:
+                with self.logins, connection.throttle, through.waking(connection.give_up):
+                    through.check()
+                    # Patience is for the first time: who failed before is tried again later anyway.
+                    patiently(connection.open, 1 if name in self.troubles else self.worker.plan.retries, through)
+            except DeviceError as error:
+                if through.reason is None:
+                    self._failed(name, error, passing=passing(error))
+                return False
+            finally:
+                stage.tell(LEFT)
+            return True
+
+    def _failed(self, name: str, error: DeviceError, attempt: Attempt | None = None, *, passing: bool = True) -> None:
+        """The device was not reached, or lost."""
+        self.troubles[name] = error
+        if self.queue.failed(name, attempt, passing=passing):
+            log.warning("%s is set aside: %s", name, error.message)
+
     def _attempt(self, stage: Stage, attempt: Attempt) -> Iterator[Result]:
         task, name = attempt.task, stage.device.name
-        try:
-            # Patience is for the first time: who failed before is tried again later anyway.
-            attempts = 1 if name in self.troubles else self.worker.plan.retries
-            if not stage.connection.is_connected:
-                stage.tell("connecting")
-            with stage.connection.throttle:
-                patiently(stage.connection.open, attempts, self.worker.stopping)
-            self.queue.connected(name)
-            self.troubles.pop(name, None)
-        except ConnectError as error:
-            self.troubles[name] = error
-            self.queue.give_back(attempt, name)
-            if self.queue.failed(name, passing=passing(error)):
-                log.warning("%s is set aside: %s", name, error.message)
-            return
-        except DeviceError:
-            self.queue.give_back(attempt, name)
-            return
         *before, job = self.jobs(task, stage.device)
         try:
             trouble = self._prepare(stage, before)
         except ConnectionLost as error:
-            self.troubles[name] = error
+            self._failed(name, error, attempt)
             self.queue.give_back(attempt, name)
-            self.queue.failed(name)
             return
         if trouble is None:
             yield from self._do(stage, attempt, job)
@@ -125,7 +141,7 @@ class Workshop:
                         self.used[stage.device.name].append(job)
                 elif key not in self.ready:
                     result = self.worker.carry_out(stage, job)
-                    if result.state is State.LOST:
+                    if result.state in AWAY:
                         raise ConnectionLost(f"The connection to {stage.device.name} broke.")
                     if not result:
                         return result
@@ -140,12 +156,21 @@ class Workshop:
         if result:
             keep_answer(self.answers, task.id, result)
         self.journal.ended(task.id, attempt.number, result.state, over=not repeat)
+        self._learn(stage.device.name, attempt, result)
         if repeat:
             log.info("%s is tried again: it %s on %s.", task.id, result.state, stage.device.name)
             self.queue.again(attempt)
             return
         self.queue.finish(attempt, result.state)
         yield result
+
+    def _learn(self, name: str, attempt: Attempt, result: Result) -> None:
+        """What an attempt tells about its device."""
+        if result.state not in AWAY:
+            self.queue.worked(name)
+            self.troubles.pop(name, None)
+        elif self.worker.stopping.reason is None:
+            self._failed(name, ConnectionLost(result.error.message if result.error else f"{name} was lost."), attempt)
 
     def _clean(self, stage: Stage) -> None:
         """Removes the agents that were to be removed, when nobody works on the device any more."""
@@ -177,19 +202,20 @@ def keep_answer(folder: Path, name: str, result: Result) -> None:
         raise RequestError(f"The answer of {name} cannot be kept in {place}: {error.strerror}.") from error
 
 
-def not_begun(blocked: list[Task], left: list[Task], why: Callable[[Task], DeviceError]) -> Iterator[Result]:
+def not_begun(
+    run: str, blocked: list[Task], left: list[Task], why: Callable[[Task], DeviceError]
+) -> Iterator[Result]:
     """Results for the tasks that never began: those whose forerunners failed, and the rest."""
     for task in blocked:
         waited = ", ".join(task.after[:3]) + ("..." if len(task.after) > 3 else "")
-        yield skipped(task, "dependency-failed", f"What {task.id} comes after ({waited}) did not succeed.")
+        yield skipped(run, task, "dependency-failed", f"What {task.id} comes after ({waited}) did not succeed.")
     for task in left:
         reason = why(task)
-        result = skipped(task, reason.code, reason.message)
+        result = skipped(run, task, reason.code, reason.message)
         yield replace(result, state=State.UNREACHABLE) if isinstance(reason, ConnectError) else result
 
 
-def skipped(task: Task, code: str, message: str) -> Result:
-    """A result for a task that no device was given."""
+def skipped(run: str, task: Task, code: str, message: str) -> Result:
+    """A result for a task of a run that no device was given."""
     return Result("", "", Action.DISPATCH.value, State.SKIPPED, agent=task.agent, task_id=task.id, started=now(),
-                  error=Problem(code, message, "Go on later with: fleet resume --run RUN"))  # fmt: skip
-
+                  error=Problem(code, message, f"Go on later with: fleet resume --run {run}"))  # fmt: skip
