@@ -314,6 +314,14 @@ def test_the_pace_is_that_of_late(clock: Clock) -> None:
     assert tally(live) == "250/500 done, 0 running, 1.0/s, 2.5 h so far, ~4 min left"
 
 
+def test_nothing_is_foretold_of_a_batch_that_is_being_ended(clock: Clock) -> None:
+    live = Live(io.StringIO(), ["a"], clock, tasks(9))
+    work(live, clock, 1, 5, 1)
+    assert tally(live) == "5/9 done, 0 running, 1.0/s, 5 s so far, ~4 s left"
+    work(live, clock, 6, 6, 1, State.CANCELLED)
+    assert tally(live) == "5/9 done, 0 running, 1 cancelled, 6 s so far"
+
+
 def test_where_only_the_last_are_at_work_nobody_knows_how_long_they_take(clock: Clock) -> None:
     live = Live(io.StringIO(), ["a"], clock, tasks(6))
     work(live, clock, 1, 5, 1)

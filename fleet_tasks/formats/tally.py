@@ -24,11 +24,13 @@ class Tally:
     def __init__(self, tasks: Mapping[str, State | None], begun: float) -> None:
         self._states = dict(tasks)
         self._begun = begun
+        self._ending = False
         self._ends: deque[float] = deque([begun], maxlen=_WINDOW + 1)
 
     def over(self, task: str, state: State, worked: float | None) -> None:
         """A task is over; ``worked`` is when, for one that somebody worked on: what is skipped tells of no speed."""
         self._states[task] = state
+        self._ending = self._ending or state is State.CANCELLED
         if worked is not None:
             self._ends.append(worked)
 
@@ -50,10 +52,10 @@ class Tally:
         )
 
     def _pace(self, running: int, now: float) -> float:
-        """Tasks in a second, lately; 0 while that is not known."""
+        """Tasks in a second, lately; 0 while that is not known, and when nothing new begins any more."""
         ended, seconds = len(self._ends) - 1, now - self._ends[0]
         known = ended >= max(_ENOUGH, min(running, _WINDOW)) and now - self._begun >= _EARLY
-        return ended / seconds if known and seconds > 0 else 0.0
+        return ended / seconds if known and seconds > 0 and not self._ending else 0.0
 
 
 def of_devices(running: int, waiting: int, ended: Mapping[State, int], seconds: float) -> str:
