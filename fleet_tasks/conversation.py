@@ -19,6 +19,8 @@ from fleet_tasks.scripts import Script
 from fleet_tasks.transport import QUIET, FleetTransport
 
 PIECE = 1 << 16
+ROOM = 1.0
+"""Seconds of waiting for room on the other side, after which is looked whether it is still worth it."""
 FRESH = 5.0
 """Seconds of silence after which a channel that was kept is not trusted any more."""
 
@@ -67,6 +69,7 @@ class Conversation:
         self._err = Frames(script.nonce, raw=script.raw)
         self._bell = Bell()
         self.heed: Callable[[], None] = lambda: None
+        channel.settimeout(ROOM)
         channel.in_buffer.set_event(self._bell)
         channel.in_stderr_buffer.set_event(self._bell)
         text = script.order if served else script.text
@@ -103,15 +106,34 @@ class Conversation:
 
     def send(self, data: bytes) -> None:
         """Bytes to the script; raises ConnectionLost."""
-        try:
-            self._channel.sendall(data)
-        except (OSError, SSHException, EOFError) as error:
-            raise self._lost() from error
+        self._send(data, lambda: None)
 
     def pour(self, data: bytes) -> None:
         """Bytes of something long; raises the reason as soon as the run is to stop, or ConnectionLost."""
         self.heed()
-        self.send(data)
+        self._send(data, self.heed)
+
+    def _send(self, data: bytes, wake: Callable[[], None]) -> None:
+        """``wake`` is called now and then while the other side has no room."""
+        try:
+            while data:
+                try:
+                    sent = self._channel.send(data)
+                except TimeoutError:
+                    wake()
+                    self._look_alive()
+                    continue
+                if not sent:
+                    raise self._lost()
+                data = data[sent:]
+        except (OSError, SSHException, EOFError) as error:
+            raise self._lost() from error
+
+    def _look_alive(self) -> None:
+        """Raises ConnectionLost when nothing was heard for too long."""
+        if not self._transport.nudge():
+            self._transport.close()
+            raise self._lost("nothing was heard from it for too long")
 
     def close(self) -> None:
         """Hangs up: a supervised task on the other side ends because of it."""
@@ -137,9 +159,8 @@ class Conversation:
                 raise self._lost()
             limit = wake()
             rung = self._bell.wait(QUIET if limit is None else max(0.0, min(limit, QUIET)))
-            if not rung and not self._transport.nudge():
-                self._transport.close()
-                raise self._lost("nothing was heard from it for too long")
+            if not rung:
+                self._look_alive()
 
     def _heard(self) -> Iterator[Said | Frame]:
         channel = self._channel

@@ -433,7 +433,7 @@ def test_a_locked_database_costs_one_wait(place: Path, caplog: pytest.LogCapture
     other.execute("BEGIN EXCLUSIVE")
     begun = time.monotonic()
     unusable(place, caplog)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 10
     assert "locked" in warnings(caplog)[0]
     other.close()
 
@@ -445,7 +445,7 @@ def test_a_database_locked_in_use_costs_one_wait(past: History, place: Path, cap
     begun = time.monotonic()
     for _ in range(50):
         past.record(run, result("a"))
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 10
     assert len(warnings(caplog)) == 1
     other.close()
     assert list(place.glob("*broken*")) == []

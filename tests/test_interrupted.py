@@ -43,7 +43,7 @@ def test_ctrl_c_between_two_attempts_to_connect(bench: Bench, one: BenchDevice) 
             begun = time.monotonic()
             work.signal(signal.SIGINT)
             said = work.end()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 15
     assert (said.code, said.results[0]["state"], link.connections) == (130, "cancelled", 3)
 
 
