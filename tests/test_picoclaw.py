@@ -107,6 +107,114 @@ def world(bench: Bench, endpoint: Models, program: Path) -> World:
     return World(bench, endpoint, bench.device("deck"), {"source": str(program)})
 
 
+# -- what stands in for PicoClaw does what PicoClaw does -------------------------------------
+
+
+@dataclass
+class Alone:
+    """A PicoClaw of one version, started by hand in a folder."""
+
+    folder: Path
+    version: str
+
+    def __call__(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        program = self.folder / "picoclaw"
+        if not program.exists():
+            stand_in(program, self.version)
+        there = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PICOCLAW_HOME": str(self.folder), **variables}
+        return subprocess.run(
+            [str(program), *words], env=there, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+
+    def configure(self, endpoint: Models, **changes: Any) -> None:
+        """Writes its config; ``changes`` are further fields of it."""
+        entry = {"model_name": "m", "model": "openai/mock-model", "api_base": f"{endpoint.url}/v1", "api_keys": [KEY]}
+        document = {"version": 3, "agents": {"defaults": {"model_name": "m"}}, "model_list": [entry], **changes}
+        (self.folder / "config.json").write_text(json.dumps(document))
+
+
+QUIET = {"NO_COLOR": "1", "PICOCLAW_LOG_LEVEL": "fatal"}
+
+
+def test_the_stand_in_has_the_traps_of_its_output(tmp_path: Path, endpoint: Models) -> None:
+    alone = Alone(tmp_path, "0.2.9")
+    alone.configure(endpoint)
+    said = alone("agent", "-m", "hello", TZ="Europe/Berlin")
+    banner, _, rest = said.stdout.partition(" \n")  # read as text, its line ends are plain
+    assert banner.startswith("\n\x1b[38;2;") and banner.count("\u2588") >= 6
+    assert "TZ environment: Europe/Berlin" in rest
+    assert any(line[2:3] == ":" and line[9:12] == "WRN" for line in rest.splitlines())
+    assert rest.endswith("\n\n\U0001f99e MOCK-REPLY: hello\n") and (said.returncode, said.stderr) == (0, "")
+    quiet = alone("agent", "-m", "hello", **QUIET).stdout
+    assert quiet.startswith("\n\u2588") and "WRN" not in quiet and "\x1b" not in quiet
+    assert "\U0001f99e picoclaw 0.2.9 (git: " in alone("version").stdout
+    (tmp_path / "old").mkdir()
+    assert "\u2588" not in Alone(tmp_path / "old", "0.2.0")("version").stdout
+
+
+def test_the_stand_in_has_the_traps_of_its_config(tmp_path: Path, endpoint: Models) -> None:
+    alone = Alone(tmp_path, "0.2.9")
+    (tmp_path / ".env").write_text(f"OPENAI_API_KEY={KEY}\nPROVIDER=openai\n")
+    without = alone("agent", "-m", "hello", OPENAI_API_KEY=KEY, PICOCLAW_AGENTS_DEFAULTS_MODEL_NAME="m")
+    assert without.returncode == 1 and "WRN" in without.stdout and 'model "" not found' in without.stderr
+    assert alone("onboard").returncode == 0 and 'model "" not found' in alone("agent", "-m", "hello").stderr
+    for changes, sentence in (
+        ({"version": 4}, "unsupported config version: 4"),
+        ({"unheard_of": 1}, "unknown field(s): unheard_of"),
+        ({"agents": {"defaults": {"model_name": "other"}}}, 'model "other" not found'),
+    ):
+        alone.configure(endpoint, **changes)
+        failed = alone("agent", "-m", "hello", **QUIET)
+        assert failed.returncode == 1 and failed.stderr.startswith("Error: ") and sentence in failed.stderr
+        assert "\U0001f99e" not in failed.stdout
+    assert endpoint.prompts() == []
+    alone.configure(endpoint, version=2)
+    assert alone("agent", "-m", "hello").returncode == 0
+    assert json.loads((tmp_path / "config.json").read_text())["version"] == 3
+    assert [KEY in path.read_text() for path in tmp_path.glob("config.json.*.bak")] == [True]
+
+
+@pytest.mark.parametrize(
+    ("version", "known"), [("0.2.3", 0), ("0.2.4", 1), ("0.2.5", 2), ("0.2.6", 2), ("0.2.7", 3), ("0.2.8", 3)]
+)
+def test_the_stand_in_knows_the_config_of_its_version(
+    tmp_path: Path, endpoint: Models, version: str, known: int
+) -> None:
+    alone = Alone(tmp_path, version)
+    for number, unheard, status in ((known, {}, 0), (known + 1, {}, 1), (known, {"unheard_of": 1}, version == "0.2.8")):
+        entry = {"api_key": KEY} if known < 2 else {"api_keys": [KEY]}
+        model = {"model_name": "m", "model": "openai/m", "api_base": f"{endpoint.url}/v1", **entry}
+        alone.configure(endpoint, version=number, model_list=[model], **unheard)
+        assert alone("agent", "-m", "hello").returncode == status
+
+
+def test_the_stand_in_has_the_traps_of_its_exit_status(tmp_path: Path, endpoint: Models) -> None:
+    alone = Alone(tmp_path, "0.2.9")
+    limits = {"model_name": "m", "max_tool_iterations": 1, "max_llm_retries": 1, "llm_retry_backoff_secs": 1}
+    alone.configure(endpoint, agents={"defaults": limits})
+    for answer, sentence in ((Answer(text=""), "returned an empty response"),
+                             (Answer(call=command("true")), "max_tool_iterations")):  # fmt: skip
+        endpoint.next(answer)
+        said = alone("agent", "-m", "hello", **QUIET)
+        assert said.returncode == 0 and sentence in said.stdout
+    asked = len(endpoint.prompts())
+    assert alone("agent", "-m", "/help me", **QUIET).returncode == 0 and len(endpoint.prompts()) == asked
+    endpoint.next(Answer(status=401))
+    refused = alone("agent", "-m", "hello", **QUIET)
+    assert refused.returncode == 1 and "Error: error processing message: LLM call failed" in refused.stderr
+    assert alone("agent", "--unheard-of").returncode == alone("unheard-of").returncode == 1
+    assert alone("status").returncode == 0
+
+
+@pytest.mark.parametrize(("session", "shared"), [("mine", True), ("agent:main:mine", False)])
+def test_the_stand_in_shares_its_memory(tmp_path: Path, endpoint: Models, session: str, shared: bool) -> None:
+    alone = Alone(tmp_path, "0.2.9")
+    alone.configure(endpoint)
+    alone("agent", "-m", "my name is Ada")
+    alone("agent", "-s", session, "-m", "who am I?")
+    assert (len(endpoint.asked[-1].body["messages"]) > 1) is shared
+
+
 # -- a whole life ---------------------------------------------------------------------------
 
 
@@ -168,7 +276,7 @@ def test_ctrl_c_during_a_download_ends_at_once_and_leaves_nothing(
             begun = time.monotonic()
             program.send_signal(signal.SIGINT)
             stdout, stderr = program.communicate(timeout=30)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 15
     result = json.loads(stdout)["results"][0]
     assert (program.returncode, result["state"], result["error"]["code"]) == (130, "cancelled", "cancelled"), stderr
     assert [each for each in cache.rglob("*") if each.is_file() or each.name.startswith(".new-")] == []
@@ -665,6 +773,21 @@ def test_what_was_not_found_is_looked_for_once_for_all_devices(monkeypatch: pyte
             with pytest.raises(ReleaseUnavailable, match="has no releases"):
                 agent.payload(Platform("linux", "amd64"))
         assert len(host.asked) == 1
+
+
+def test_each_architecture_of_a_release_is_kept_for_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FLEET_CACHE", str(tmp_path / "cache"))
+    programs = {"amd64": elf(62) + b"one", "arm64": elf(183) + b"two", "mipsle": elf(8, 1) + b"three"}
+    with releases() as host:
+        names = {arch: platforms.asset_names(Platform("linux", arch))[0] for arch in programs}
+        files = {names[arch]: tar({"picoclaw": data}) for arch, data in programs.items()}
+        host.publish("sipeed/picoclaw", "v0.2.9", files)
+        for _ in range(2):
+            agent = Picoclaw(AgentSettings("picoclaw", source="github:sipeed/picoclaw@v0.2.9", releases_api=host.api))
+            payloads = {arch: agent.payload(Platform("linux", arch)) for arch in programs}
+            assert {arch: each.files["bin/picoclaw"].read_bytes() for arch, each in payloads.items()} == programs
+            assert len({each.version for each in payloads.values()}) == len(programs)
+        assert sorted(host.downloads()) == sorted(names.values())
 
 
 def test_a_program_for_another_machine_is_refused_before_it_is_sent(tmp_path: Path) -> None:
