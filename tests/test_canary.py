@@ -36,12 +36,23 @@ echo "The key is $MY_KEY." >&2
 exit "$(cat ~/go)"
 """
 """A task, and a command, that waits until somebody looked, and then tells everything."""
+UNAME = """#!/bin/sh
+[ -n "${FLEET_TASK_ID:-}" ] || exec /bin/uname "$@"
+: >~/asked
+until [ -e ~/go ]; do sleep 0.05; done
+[ "$(cat ~/go)" = 0 ] || mkdir -p report.md
+echo "The key is $MY_KEY."
+echo "The key is $MY_KEY." >&2
+"""
+"""The same in a program that the demo agent asks; its report cannot be written where it is to fail."""
 ALONE = {"clio", "picoclaw"}
 """Agents that are given their key on a pipe: it is in no process's environment either."""
-PLAIN = {"shell", "parrot"}
+PLAIN = {"demo", "shell", "parrot"}
 """Agents that ask no model."""
 AGENTS = sorted({*ALONE, *PLAIN, *presets()})
 REAL = {name: os.environ[f"FLEET_TEST_{name.upper()}"] for name in ALONE if f"FLEET_TEST_{name.upper()}" in os.environ}
+LIMITS = ("4", "20", "90")
+"""Seconds for a task that is to time out; more, where a busy machine had not even begun it."""
 ENDINGS = {"success": "done", "failure": "failed", "timeout": "timed-out", "killed": None}
 
 
@@ -91,8 +102,7 @@ class Scene:
     def __init__(self, bench: Bench, tmp_path: Path, name: str, endpoint: Models, ending: str, *, real: bool) -> None:
         self.bench, self.name, self.endpoint = bench, name, endpoint
         self.canary = Canary(plain=name == "opencode")  # which puts it into its config as it stands
-        path = f"{programs(tmp_path / 'bin', only=(name,))}:{CLEAN_PATH}" if name in presets() else CLEAN_PATH
-        self.device: BenchDevice = bench.device("deck", path=path)
+        self.device: BenchDevice = bench.device("deck", path=f"{self._programs(tmp_path / 'bin')}:{CLEAN_PATH}")
         self.places = (bench.home, self.device.home, tmp_path, Path(tempfile.gettempdir()), Path("/dev/shm"))
         endpoint.usual = Answer(text=f"{self.canary.key} is the key.", status=400 if ending == "failure" else 200)
         kind = next(iter(presets()[name].keys)) if name in presets() else "openai"
@@ -102,8 +112,18 @@ class Scene:
             providers={"mine": {"kind": kind, "api_base": base, "key": "MY_KEY"}},
         )  # fmt: skip
 
+    def _programs(self, folder: Path) -> str:
+        """A folder with what the agent needs of the device."""
+        if self.name in presets():
+            return programs(folder, only=(self.name,))
+        folder.mkdir()
+        if self.name == "demo":
+            (folder / "uname").write_text(UNAME)
+            (folder / "uname").chmod(0o755)
+        return str(folder)
+
     def _settings(self, tmp_path: Path, real: bool) -> dict[str, Any]:
-        if self.name == "shell":
+        if self.name in ("demo", "shell"):
             return {"secrets": ["MY_KEY"]}
         if self.name == "parrot":
             return {"secrets": ["MY_KEY"], "dispatch": TELL, "needs": ["sh"]}
@@ -117,10 +137,14 @@ class Scene:
         return {"provider": "mine", "model": "mock-model", **source}
 
     @property
+    def task(self) -> str:
+        """What the agent is to do."""
+        return TELL if self.name == "shell" else "say hello"
+
+    @property
     def words(self) -> list[str]:
         """The command line."""
-        task = TELL if self.name == "shell" else "say hello"
-        return ["dispatch", "-d", "deck", "-a", self.name, "--task", task, "-f", "json", "--debug"]
+        return ["dispatch", "-d", "deck", "-a", self.name, "--task", self.task, "-f", "json", "--debug"]
 
     @property
     def asked(self) -> bool:
@@ -151,18 +175,21 @@ class Scene:
 )
 def test_the_key_is_nowhere(bench: Bench, tmp_path: Path, endpoint: Models, name: str, real: bool, ending: str) -> None:
     scene = Scene(bench, tmp_path, name, endpoint, ending, real=real)
-    limit = ("--timeout", "5") if ending == "timeout" else ()
-    with started(bench, *scene.words, *limit, MY_KEY=scene.canary.key) as program:
-        until(lambda: scene.asked or program.poll() is not None)  # a busy machine may need all of the time
+    for seconds in LIMITS if ending == "timeout" else (None,):
+        limit = ("--timeout", seconds) if seconds else ()
+        with started(bench, *scene.words, *limit, MY_KEY=scene.canary.key) as program:
+            until(lambda: scene.asked or program.poll() is not None, 120)
+            scene.look_around()
+            if ending == "killed":
+                program.send_signal(signal.SIGKILL)
+            elif ending != "timeout":
+                scene.go_on(0 if ending == "success" else 1)
+            stdout, stderr = program.communicate(timeout=120)
+        assert scene.device.quiet(20)
         scene.look_around()
-        if ending == "killed":
-            program.send_signal(signal.SIGKILL)
-        elif ending != "timeout":
-            scene.go_on(0 if ending == "success" else 1)
-        stdout, stderr = program.communicate(timeout=60)
-    assert scene.device.quiet(20)
-    scene.look_around()
-    assert ending == "timeout" or scene.asked
+        if scene.asked:
+            break
+    assert scene.asked
     assert stdout not in scene.canary and stderr not in scene.canary
     assert scene.bench.log().encode() not in scene.canary
     if ending != "killed":
@@ -186,6 +213,42 @@ def test_the_key_is_nowhere_while_nobody_watches(bench: Bench, tmp_path: Path, e
     assert "[secret]" in followed.results[0]["stdout"]
     for said in (begun, followed):
         assert (said.stdout + said.stderr).encode() not in scene.canary
+    assert scene.device.quiet(20)
+    scene.look_around()
+
+
+@pytest.mark.parametrize("ending", ["success", "killed"])
+@pytest.mark.parametrize("name", ["claude", "clio", "demo", "parrot", "picoclaw", "shell"])
+def test_the_key_is_nowhere_after_a_batch(
+    bench: Bench, tmp_path: Path, endpoint: Models, name: str, ending: str
+) -> None:
+    scene = Scene(bench, tmp_path, name, endpoint, "success", real=False)
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text("".join(json.dumps({"id": each, "task": scene.task}) + "\n" for each in ("one", "two")))
+    words = ("-d", "deck", "-a", name, "--file", str(tasks), "--reduce", scene.task, "-f", "json", "--debug")
+    with started(bench, "batch", *words, MY_KEY=scene.canary.key) as program:
+        until(lambda: scene.asked or program.poll() is not None)
+        scene.look_around()
+        if ending == "killed":
+            program.send_signal(signal.SIGKILL)
+            assert program.wait(60)
+            assert scene.device.quiet(20)
+            scene.look_around()
+        scene.go_on(0)
+        said = [*program.communicate(timeout=120)]
+    journal = next(bench.home.rglob("journal.db"))
+    if ending == "killed":
+        run = ("resume", "--run", journal.parent.name, "--rerun", "lost", "-f", "json", "--debug")
+        again = fleet(bench, *run, MY_KEY=scene.canary.key)
+        said += [again.stdout.encode(), again.stderr.encode()]
+    assert scene.asked and not any(each in scene.canary for each in said)
+    results = json.loads(said[-2])["results"]
+    assert [(each["task_id"], each["state"]) for each in results] == [
+        ("one", "done"), ("two", "done"), ("reduce", "done"),
+    ], results  # fmt: skip
+    assert all("[secret]" in each["stdout"] for each in results)
+    answers = [path.read_bytes() for path in (journal.parent / "answers").iterdir()]
+    assert len(answers) >= 2 and all(b"[secret]" in each for each in answers)
     assert scene.device.quiet(20)
     scene.look_around()
 

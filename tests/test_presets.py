@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fleet_tasks.agents.catalogue import find, known
 from fleet_tasks.agents.command import PACKAGE, CommandAgent
@@ -24,6 +25,7 @@ from fleet_tasks.agents.contract import SCRIPTS
 from fleet_tasks.agents.presets import presets
 from fleet_tasks.registry import AgentSettings
 from tests.bench import CLEAN_PATH, Bench, BenchDevice
+from tests.bench.fleet import ROOT
 from tests.bench.models import ECHO, Answer, Models, models
 from tests.bench.programs import programs
 from tests.program import Said, fleet, holding
@@ -352,6 +354,41 @@ def test_a_program_that_is_there_already_is_neither_copied_nor_removed(
     assert list(installed.iterdir()) == []
     assert deck("teardown", "--verify").code == 0
     assert (tmp_path / "bin" / "codex").exists()
+
+
+GOOSE = """#!/bin/sh
+[ "$*" = --version ] && echo 1.0 && exit
+[ "$1 $2 $#" = "run --text 3" ] || exit 9
+[ "${#GOOSE_API_KEY}" = %d ] && [ ! -t 0 ] && printf 'goose: %%s\\n' "$3"
+"""
+GOOSE_FROM_NPM = """#!/bin/sh
+while [ $# -gt 1 ]; do
+    case $1 in --prefix) prefix=$2 ;; esac
+    shift
+done
+[ "$1" = some-goose ] && mkdir -p "$prefix/node_modules/.bin" && cp ~/../goose "$prefix/node_modules/.bin/goose"
+"""
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["there", "brought by npm"])
+def test_the_five_lines_of_the_page_are_an_agent(bench: Bench, tmp_path: Path, there: bool) -> None:
+    page = (ROOT / "docs" / "agents.md").read_text("utf-8").partition("## Another one in five lines")[2]
+    agents = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])["agents"]
+    path = Path(stubs(tmp_path / "means", "npm", "goose"))
+    deck = bench.device("build", path=f"{path}:{CLEAN_PATH}")
+    goose = GOOSE % len(CANARY)
+    (deck.home.parent / "goose").write_text(goose)
+    (deck.home.parent / "goose").chmod(0o755)
+    (path / "npm").write_text(GOOSE_FROM_NPM)
+    (path / "goose").write_text(goose) if there else (path / "goose").unlink()
+    registry = bench.registry(tmp_path / "fleet.yaml", ["build"], agents=agents)
+    words = ("-d", "build", "-a", "goose", "-f", "json", "--registry", str(registry))
+    missed = fleet(bench, "dispatch", *words, "--task", "x")
+    assert (missed.code, bench.logins()) == (2, 0) and "needs GOOSE_API_KEY" in missed.stderr
+    said = fleet(bench, "dispatch", *words, "--task", 'say "hello"; $HOME', GOOSE_API_KEY=CANARY)
+    assert (said.code, said.results[0]["stdout"]) == (0, 'goose: say "hello"; $HOME\n'), said.stdout + said.stderr
+    assert fleet(bench, "teardown", *words, "--verify").code == 0
+    assert list(deck.home.iterdir()) == [] and (path / "goose").exists() is there
 
 
 @pytest.fixture(scope="session")
