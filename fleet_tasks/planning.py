@@ -81,9 +81,14 @@ class Planner:
         """The plan of one task for every device."""
         run = new_run()
         wish = replace(wish, into=wish.into or f"fleet-{run}")
-        return plan(
-            run, command, devices, lambda d: dispatch_jobs(d, wish, self.able(d, wish), bounds.grace), bounds
-        )
+
+        def jobs(device: Device) -> tuple[Job, ...]:
+            part = self.able(device, wish)
+            if wish.detach and bounds.deadline:  # which is then the device's to keep
+                part = replace(part, timeout=min(part.timeout, bounds.deadline))
+            return dispatch_jobs(device, wish, part, bounds.grace)
+
+        return plan(run, command, devices, jobs, bounds)
 
     def able(self, device: Device, wish: Wish) -> Part:
         """The device's part in a dispatch; raises RequestError when its agent is useless as things are."""

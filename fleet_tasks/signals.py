@@ -42,7 +42,9 @@ def obeying(
         say(f"{name}: {doing}; once more to leave at once.")
         stopping().request(Cancelled(f"The run was interrupted ({name})."))
 
-    before = {number: signal.signal(number, hear) for number in SIGNALS}
+    # Who started us with nohup means it.
+    heard = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, hear) for number in heard}
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,6 +132,9 @@ def test_a_kept_fleet_works_until_it_is_stopped(whose: Callable[[dict[str, str]]
         assert status.code == 0, status.stderr
         assert [entry["state"] for entry in status.results] == ["done"] * 3
 
+        run = fleet("run", "--all", "--task", "true", "--detach", environment=environment).stdout.strip()
+        assert run
+
         second = fleet("demo", "--keep")
         assert second == Said(2, "", "An embedded fleet is up already; end it with: fleet demo --stop\n")
 
@@ -138,6 +142,8 @@ def test_a_kept_fleet_works_until_it_is_stopped(whose: Callable[[dict[str, str]]
         assert stopped == Said(0, "The embedded fleet is gone.\n", "")
         assert process.wait(timeout=10) == 0
     assert clean(place)
+    left = [*Path(tempfile.gettempdir()).glob(f"fleet-tasks-{run}*"), *place.rglob(f"fleet-tasks-{run}*")]
+    assert left == [], "what ran alone is left"
 
 
 def test_there_may_be_nothing_to_stop(place: Path) -> None:

@@ -343,6 +343,13 @@ def test_another_program_stops_an_attached_run(bench: Bench, one: BenchDevice) -
     assert nothing_left(one, row["run"])
 
 
+def test_the_deadline_of_a_run_that_nobody_watches_is_kept_by_the_device(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, "echo begun; sleep 60", "--deadline", "2")
+    assert one.quiet(15), "nobody looked, and it went on"
+    (entry,) = fleet(bench, "follow", "--run", run, "-f", "json").results
+    assert (entry["state"], entry["stdout"]) == ("timed-out", "begun\n")
+
+
 def test_it_ends_at_its_own_timeout(bench: Bench, one: BenchDevice) -> None:
     run = detach(bench, "echo begun; sleep 60", "--timeout", "1")
     assert one.quiet(10), "nobody looked, and it went on"

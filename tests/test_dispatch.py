@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -268,6 +270,22 @@ def test_a_signal_ends_the_work_and_shows_what_there_is(
     assert (slow["state"], slow["error"]["code"], slow["stdout"]) == ("cancelled", "cancelled", "begun\n")
     assert not bench.device("slow").processes()
     assert clean(bench.device("quick"), bench.device("slow"))
+
+
+def test_who_starts_it_with_nohup_means_it(bench: Bench, registry: Callable[..., Path]) -> None:
+    registry("deck")
+    home = bench.device("deck").home
+    task = "echo >~/begun; until [ -e ~/go ]; do sleep 0.1; done; echo ended"
+    words = [sys.executable, "-m", "fleet_tasks", "run", "-d", "deck", "--task", task]
+    with subprocess.Popen(
+        ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *words],
+        env=bench.environment(), cwd=bench.home, stdout=subprocess.PIPE,
+    ) as program:  # fmt: skip
+        until((home / "begun").exists, "the task")
+        program.send_signal(signal.SIGHUP)
+        (home / "go").touch()
+        said, _ = program.communicate(timeout=30)
+    assert program.returncode == 0 and b"ended" in said
 
 
 def test_a_second_ctrl_c_leaves_at_once_and_names_who_may_still_run(

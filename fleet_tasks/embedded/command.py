@@ -72,7 +72,13 @@ def _environment(session: Session, home: Path) -> dict[str, str]:
         "SSH_CLIENT": f"{client[0]} {client[1]} {server[1]}",
         "SSH_CONNECTION": f"{client[0]} {client[1]} {server[0]} {server[1]}",
     }
-    return {"HOME": str(home), "USER": user, "LOGNAME": user, "SHELL": "/bin/sh", "PATH": _PATH, **ends}
+    own = {"HOME": str(home), "TMPDIR": str(temporary(home)), "PATH": _PATH}
+    return {**own, "USER": user, "LOGNAME": user, "SHELL": "/bin/sh", **ends}
+
+
+def temporary(home: Path) -> Path:
+    """The folder for temporary files of the device whose home this is: beside it, so that it goes with the fleet."""
+    return home.with_name(f"{home.name}.tmp")
 
 
 async def _inlet(theirs: ExitStack, ours: ExitStack) -> tuple[int, asyncio.StreamWriter]:

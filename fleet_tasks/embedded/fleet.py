@@ -11,6 +11,7 @@ from typing import Self
 
 import asyncssh
 
+from fleet_tasks.embedded.command import temporary
 from fleet_tasks.embedded.server import Server
 
 HANDHELDS = ("steam-deck", "legion-go", "rog-ally")
@@ -63,7 +64,7 @@ class EmbeddedFleet:
 
     def start(self) -> None:
         """Make keys and homes, listen, and write down how to get in; raises OSError when that cannot be."""
-        for folder in (self.key.parent, *self._homes.values()):
+        for folder in (self.key.parent, *self._homes.values(), *map(temporary, self._homes.values())):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         host, client = (asyncssh.generate_private_key("ssh-ed25519", comment=name) for name in ("host", "demo"))
         self.key.touch(mode=0o600)
