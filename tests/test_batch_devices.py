@@ -70,6 +70,7 @@ def test_parts_out_of_reach_are_named_as_the_rest_is_put_together(bench: Bench, 
     guidance = f"fleet resume --run {said.document['run']}"
     assert guidance in found["b"]["error"]["guidance"]  # type: ignore[index]
 
+    register(bench, place, "d1", back={**back, "user": "nobody-here"})
     again = resume(bench, place, said)
     assert states(again) == reached and by_task(again)["reduce"]["stdout"] == found["reduce"]["stdout"], again.stderr
 
