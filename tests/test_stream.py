@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 
 import pytest
+from rich.console import Console
 
 from fleet_tasks.actions import dispatch
 from fleet_tasks.fleet import Fleet
+from fleet_tasks.formats.lines import Lines
+from fleet_tasks.formats.live import Live
 from fleet_tasks.options import Targets
 from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import Progress
 from tests.bench import Bench
 from tests.program import fleet
 from tests.runs import ONE, going
+from tests.showing import Pipes
 
 
 def test_lines_of_many_devices_are_whole_and_in_each_ones_order(bench: Bench) -> None:
@@ -73,3 +78,29 @@ def test_silence_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         plan = ours.plan_dispatch(ours.choose(Targets(device=(ONE,))), wish, Bounds())
         told = [item for item in ours.carry_out(plan) if isinstance(item, Progress) and item.phase == "silent"]
     assert told and all(sign.device == ONE for sign in told)
+
+
+def test_silence_shows_between_the_lines() -> None:
+    pipes = Pipes()
+    lines = Lines(pipes)
+    lines.see(Progress("deck", "running", b"a last line"))
+    lines.see(Progress("deck", "silent", b"30 s"))
+    assert (pipes.said, pipes.shown) == ("deck: silent for 30 s\n", "")
+
+
+def test_silence_shows_in_the_row_until_there_is_output_again() -> None:
+    now = [0.0]
+    live = Live(io.StringIO(), ["deck"], lambda: now[-1])
+    live.see(Progress("deck", "running", b"a last line"))
+    live.see(Progress("deck", "silent", b"30 s"))
+    now.append(40.0)
+    assert _row(live) == ["deck", "silent", "40", "s", "30", "s"]
+    live.see(Progress("deck", "running", b"news"))
+    assert _row(live) == ["deck", "running", "40", "s", "news"]
+
+
+def _row(live: Live) -> list[str]:
+    console = Console(file=io.StringIO(), width=80, height=24, color_system=None)
+    with console.capture() as capture:
+        console.print(live.draw())
+    return capture.get().splitlines()[0].split()
