@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet_tasks import conversation, transport
 from fleet_tasks.actions import dispatch
 from fleet_tasks.fleet import Fleet
 from fleet_tasks.options import Targets
@@ -189,6 +190,56 @@ def test_control_c_with_reconnect_ends_the_work(bench: Bench, one: BenchDevice, 
     assert nothing_left(one)
 
 
+def test_a_laptop_killed_under_reconnect_leaves_a_task_that_its_time_ends(
+    bench: Bench, one: BenchDevice, direct: Path
+) -> None:
+    """What it wrote stays on the device until somebody stops the run, which nobody follows any more."""
+    words = ("run", "-d", ONE, "--task", COUNTED, "--stream", "--timeout", "3", "--reconnect")
+    with going(bench, *words) as work:
+        work.until("begun")
+        work.signal(signal.SIGKILL)
+        work.end()
+    assert one.processes(), "the task ended with the laptop"
+    assert one.quiet(30), "its time did not end it"
+    (folder,) = _own_folders(one)
+    assert (folder / "out").read_text() == "begun\n"
+    (row,) = fleet(bench, "history", "-f", "json").document["runs"]
+    assert (row["summary"]["lost"], row["summary"]["running"]) == (1, 0)
+    assert fleet(bench, "stop", "--run", row["run"]).code == 0
+    assert not folder.exists()
+    assert starts(one) == 1
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence is asked about after one second, and is the end of a link after two."""
+    monkeypatch.setattr(transport, "QUIET", 1.0)
+    monkeypatch.setattr(conversation, "QUIET", 1.0)
+    monkeypatch.setattr(transport, "DEAD", 2.0)
+
+
+def test_a_link_that_freezes_is_noticed_here_too(bench: Bench, one: BenchDevice, impatient: None) -> None:
+    """Nothing cuts it, and the system acknowledges what we send: that nobody answers is all there is to notice."""
+    reports: list[Report] = []
+    with relay(one.host, one.port, bench.sshd.public_key) as link, Fleet.load(through(bench, link)) as ours:
+        work = threading.Thread(target=lambda: reports.append(_dispatch(ours)))
+        work.start()
+        assert eventually(lambda: starts(one) == 1)
+        link.freeze()
+        work.join(20)
+        assert link.frozen and not work.is_alive(), "it waits for a link that is dead"
+    (result,) = reports[0].results
+    assert (result.state, result.error.code if result.error else "") == (State.LOST, "connection-lost")
+    assert nothing_left(one)
+
+
+def test_a_link_over_which_nothing_is_said_is_kept(bench: Bench, one: BenchDevice, impatient: None) -> None:
+    bench.registry(bench.home / "fleet.yaml", [ONE])
+    with Fleet.load(bench.home / "fleet.yaml") as ours:
+        report = ours.dispatch("sleep 3; echo last", Targets(device=(ONE,)), agent="shell")
+    assert [(result.state, result.stdout) for result in report.results] == [(State.DONE, b"last\n")]
+
+
 def test_a_link_that_freezes_costs_the_task_at_most_two_leases(
     bench: Bench, one: BenchDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,12 +270,14 @@ def _dispatch(ours: Fleet) -> Report:
 
 def test_a_reader_who_had_enough_ends_the_run(bench: Bench, one: BenchDevice, direct: Path) -> None:
     task = "i=0; while [ $i -lt 600 ]; do echo $i; i=$((i+1)); sleep 0.1; done"
-    command = f"{sys.executable} -m fleet_tasks run -d {ONE} --stream --task '{task}' | head -n 2"
-    done = subprocess.run(
-        ["sh", "-c", command], env=bench.environment(), cwd=bench.home, capture_output=True, text=True, timeout=60
-    )
-    assert done.stdout == f"{ONE}: 0\n{ONE}: 1\n"
-    assert "Traceback" not in done.stderr
-    assert nothing_left(one)
+    command = [sys.executable, "-m", "fleet_tasks", "run", "-d", ONE, "--stream", "--task", task]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=bench.environment(), cwd=bench.home, stdout=pipe, stderr=pipe) as work:
+        assert work.stdout is not None and work.stderr is not None
+        assert [work.stdout.readline(), work.stdout.readline()] == [f"{ONE}: 0\n".encode(), f"{ONE}: 1\n".encode()]
+        assert one.processes() and _own_folders(one)
+        work.stdout.close()
+        assert nothing_left(one)
+        assert b"Traceback" not in work.stderr.read()
 
 
