@@ -8,6 +8,8 @@ import json
 import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -134,6 +136,20 @@ def test_help_fits_and_shows_an_example_that_could_be_typed(name: str, tmp_path:
         assert task is COMMANDS[name]
         known = {("-" if len(flag) == 1 else "--") + flag for each in task.get_arguments() for flag in each.names}
         assert {word for word in words if word.startswith("-")} <= known
+
+
+LONGEST = sorted(COMMANDS, key=lambda name: max(map(len, (COMMANDS[name].__doc__ or "").splitlines())))[-3:]
+
+
+@pytest.mark.parametrize("program", ["fabric", "invoke"])
+def test_help_fits_under_fab_and_inv_too(program: str) -> None:
+    """Of the commands with the longest lines, and of the one with the most options."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    for name in {*LONGEST, "dispatch"}:
+        command = [sys.executable, "-m", program, "--help", name]
+        helped = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert helped.returncode == 0 and f"{name} [--options]" in helped.stdout, helped.stderr
+        assert max(map(len, helped.stdout.splitlines())) <= 100
 
 
 def test_every_option_explains_itself_in_one_short_sentence() -> None:

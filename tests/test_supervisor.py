@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import signal
 import subprocess
@@ -35,13 +36,13 @@ class Place:
         self.tmp.mkdir()
         self.home = folder / "at-home"
         self.home.mkdir()
+        self.program = shutil.which(SHELLS[shell][0], path=CLEAN_PATH)
 
     def start(self, task: str, path: str = CLEAN_PATH, **more: object) -> AbstractContextManager[Supervised]:
         program, *words = SHELLS[self.shell]
-        found = shutil.which(program, path=CLEAN_PATH)
-        assert found is not None, f"There is no {program}."
+        assert self.program is not None, f"There is no {program}."
         env = {"PATH": path, "HOME": str(self.home), "TMPDIR": str(self.tmp)}
-        return supervised(task, [found, *words, "-s"], env, **more)
+        return supervised(task, [self.program, *words, "-s"], env, **more)
 
     def left(self) -> list[str]:
         """Folders and files of runs."""
@@ -355,16 +356,31 @@ LEADERS = {
 }
 
 
-@pytest.fixture
-def bare(tmp_path: Path) -> Iterator[Callable[..., AbstractContextManager[Supervised]]]:
-    """Starts tasks under dash with a PATH that holds POSIX and what is named."""
-    place = Place("dash", tmp_path)
+@pytest.fixture(params=["dash", "busybox"])
+def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., AbstractContextManager[Supervised]]]:
+    """Starts tasks under a shell that makes no session, with a PATH that holds POSIX and what is named."""
+    place = Place(request.param, tmp_path)
+    if request.param == "busybox":
+        place.program = without_setsid(tmp_path / "busybox")
 
     def start(task: str, also: tuple[str, ...], **more: object) -> AbstractContextManager[Supervised]:
         return place.start(task, path=posix_only(tmp_path / "bin", also), **more)
 
     yield start
     assert place.left() == [], "a run's folder was left behind"
+
+
+def without_setsid(file: Path) -> str:
+    """A busybox that knows no setsid, and finds busybox on the PATH alone: its own list of names is changed."""
+    found = shutil.which("busybox", path=CLEAN_PATH)
+    assert found is not None
+    program = Path(found).read_bytes()
+    for name, other in ((b"setsid", b"setsie"), (b"busybox", b"busybow")):  # the list is sorted, and stays so
+        program = re.sub(rb"\0%b(?=(\0[a-z0-9_]+){3}\0)" % name, b"\0" + other, program)
+    file.write_bytes(program)
+    file.chmod(0o755)
+    assert subprocess.run([file, "setsid", "true"], capture_output=True).returncode == 127
+    return str(file)
 
 
 @pytest.mark.parametrize("also", LEADERS.values(), ids=LEADERS)
