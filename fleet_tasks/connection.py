@@ -116,7 +116,7 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
             raise errors.ConnectionLost(f"The connection to {self.login.device} is gone: {error}.") from error
 
     def key_trouble(self) -> errors.NoAgentKey | None:
-        """Why a login would have no key to offer, found out without one; None when there is a key, or a password."""
+        """Why no key that is named can be offered, or no key at all where none is; None where a password is given."""
         return key_trouble(self.login, self._keyring)
 
     def _channel(self, transport: FleetTransport, patience: float) -> Channel:

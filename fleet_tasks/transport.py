@@ -50,9 +50,13 @@ class Wire:
 
 
 class FleetTransport(Transport):
-    """A client transport that prefers AES-GCM, and host key types that are known already."""
+    """A client transport that prefers AES-GCM, and host key types that are known already.
+
+    ``farewell`` is what the server said when it hung up, if it said anything.
+    """
 
     known_types: tuple[str, ...] = ()
+    farewell: str = ""
 
     def __init__(self, wire: Wire, known_types: tuple[str, ...] = ()) -> None:
         self.wire = wire
@@ -97,6 +101,11 @@ class FleetTransport(Transport):
         except (SSHException, OSError, EOFError):
             if data.asbytes()[:1] != cMSG_CHANNEL_WINDOW_ADJUST:
                 raise
+
+    def _parse_disconnect(self, m: Message) -> None:
+        """As Paramiko's, which tells nobody."""
+        m.get_int()
+        self.farewell = m.get_string().decode(errors="replace")
 
     def nudge(self) -> bool:
         """Asks a silent peer for a sign of life; false when it has been silent for too long."""
