@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet_tasks import connection as connections
-from fleet_tasks.actions import check
-from fleet_tasks.actions.check import Check
+from fleet_tasks.actions import check, ground
+from fleet_tasks.actions.ground import Check, Place
 from fleet_tasks.agents.contract import Need
 from fleet_tasks.fleet import Fleet
 from fleet_tasks.formats.json import schema
@@ -24,10 +26,12 @@ from fleet_tasks.options import Targets
 from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import Result, State
 from fleet_tasks.scripts import Script
-from tests.bench import SHELLS, Bench, hostile
+from tests.bench import SHELLS, Bench, BenchDevice, hostile
 from tests.bench.models import models
+from tests.bench.mounts import mounted
 from tests.program import fleet
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="No other system gives a session mounts of its own.")
 LOGIN = ["key", "name", "port", "login", "host key"]
 PLACES = ["disk", "write", "execute", "clock"]
 STRANGER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxgeXYZkzrGqk7IOGUvBrQ2Ss3D1M1DXBdIHQ8cSxTN"
@@ -262,34 +266,111 @@ def test_the_way_from_the_device_to_the_model(bench: Bench, tmp_path: Path) -> N
 # -- where we would work --------------------------------------------------------------------------
 
 
-def places(ahead: int = 0, **facts: object) -> dict[str, Check]:
-    right: Mapping[str, object] = {
-        "disk_kb": 1 << 20, "place": "/home/me", "executable": "yes", "clock": int(time.time()) + ahead,
-    }  # fmt: skip
-    told = {key: str(value) for key, value in {**right, **facts}.items() if value is not None}
-    return {each.name: each for each in check._places(told)}
+ROOMY = Place("/tmp", 1 << 10, "execute")
 
 
 @pytest.mark.parametrize(
-    ("facts", "wrong"),
+    ("places", "wrong"),
     [
-        ({}, []),
-        ({"disk_kb": 50 * 1024}, []),
-        ({"disk_kb": 50 * 1024 - 1}, ["disk"]),
-        ({"disk_kb": "plenty"}, ["disk"]),
-        ({"place": None, "executable": None}, ["write", "execute"]),
-        ({"executable": None}, ["execute"]),
-        ({"clock": None}, ["clock"]),
-        ({"clock": "late"}, ["clock"]),
-        ({"ahead": -3600}, ["clock"]),
-        ({"ahead": 3600}, ["clock"]),
-        ({"ahead": -60}, []),
+        ({"run": ROOMY}, []),
+        ({"run": replace(ROOMY, free=50)}, []),
+        ({"run": replace(ROOMY, free=49)}, ["disk"]),
+        ({"run": replace(ROOMY, may="write")}, ["execute"]),
+        ({"run": replace(ROOMY, may="nothing")}, ["write", "execute"]),
+        ({"run": ROOMY, "agent": replace(ROOMY, free=49)}, ["disk"]),
+        ({"run": replace(ROOMY, free=49), "agent": ROOMY}, ["disk"]),
+        ({"run": ROOMY, "agent": replace(ROOMY, may="nothing")}, ["write", "execute"]),
+        ({"run": replace(ROOMY, may="nothing"), "agent": ROOMY}, ["write"]),
+        ({"run": replace(ROOMY, may="write"), "agent": ROOMY}, []),
+        ({}, ["disk", "write", "execute"]),
     ],
 )
-def test_room_a_place_and_the_time(facts: dict[str, Any], wrong: list[str]) -> None:
-    found = places(**facts)
-    assert [name for name, each in found.items() if not each.ok] == wrong
-    assert all(each.guidance for each in found.values())
+def test_room_and_rights(places: dict[str, Place], wrong: list[str]) -> None:
+    found: list[Check] = list(ground.room_and_rights(places))
+    assert [each.name for each in found if not each.ok] == wrong
+    assert all(each.guidance for each in found)
+
+
+@pytest.mark.parametrize(
+    ("told", "right"),
+    [(0, True), (-60, True), (-3600, False), (3600, False), (None, False), ("late", False)],
+)
+def test_the_time(told: int | str | None, right: bool) -> None:
+    clock = int(time.time()) + told if isinstance(told, int) else told
+    assert ground.clock({} if clock is None else {"clock": str(clock)}).ok is right
+
+
+@linux
+def test_a_full_temporary_folder_is_seen_before_a_dispatch_fails_on_it(bench: Bench, tmp_path: Path) -> None:
+    deck = bench.device("deck")
+    temporary = own_temporary(deck)
+    registry = bench.registry(tmp_path / "fleet.yaml", ["deck"])
+    with mounted(deck, temporary, "full") as disk:
+        wrong = crosses(look(registry)["deck"])
+        assert disk.left() == []
+    assert list(wrong) == ["disk"] and str(temporary) in wrong["disk"]["found"]
+
+
+@linux
+def test_a_home_that_is_of_no_use_is_no_matter_to_an_agent_that_has_nothing_there(bench: Bench, tmp_path: Path) -> None:
+    deck = bench.device("deck")
+    registry = bench.registry(tmp_path / "fleet.yaml", ["deck"])
+    for kind in ("read-only", "full", "noexec"):
+        with mounted(deck, deck.home, kind), Fleet.load(registry) as fleet:
+            result = checked(fleet)["deck"]
+            assert result.state is State.DONE, result
+            assert rows(result)["write"]["found"] == tempfile.gettempdir()
+            assert fleet.dispatch("true", Targets(all=True), agent="shell").results[0].state is State.DONE
+
+
+@linux
+@pytest.mark.parametrize(
+    ("kind", "wrong"), [("read-only", ["write", "execute"]), ("full", ["disk"]), ("noexec", ["execute"])]
+)
+def test_a_home_that_an_agent_cannot_be_put_in(kind: str, wrong: list[str], bench: Bench, tmp_path: Path) -> None:
+    deck = bench.device("deck")
+    registry = bench.registry(tmp_path / "fleet.yaml", ["deck"])
+    assert rows(look(registry, "demo")["deck"])["write"]["found"] == f"{tempfile.gettempdir()} and {deck.home}"
+    with mounted(deck, deck.home, kind):
+        found = crosses(look(registry, "demo")["deck"])
+    assert list(found) == wrong
+    assert str(deck.home) in found[wrong[0]]["found"]
+
+
+@linux
+def test_a_temporary_folder_that_is_read_only_is_passed_over_for_the_home(bench: Bench, tmp_path: Path) -> None:
+    deck = bench.device("deck")
+    registry = bench.registry(tmp_path / "fleet.yaml", ["deck"])
+    with mounted(deck, own_temporary(deck), "read-only"):
+        result = look(registry)["deck"]
+    assert result.state is State.DONE, result
+    assert rows(result)["write"]["found"] == str(deck.home)
+    assert [each.name for each in deck.home.iterdir()] == ["tmp"]
+
+
+@linux
+def test_with_a_home_setting_nothing_else_is_looked_at(bench: Bench, tmp_path: Path) -> None:
+    deck = bench.device("deck")
+    ours = tmp_path / "elsewhere"
+    ours.mkdir()
+    entry = deck.entry | {"home": str(ours / "deep" / "down")}
+    registry = bench.registry(tmp_path / "fleet.yaml", [], devices={"deck": entry})
+    with mounted(deck, deck.home, "read-only"):
+        for agent in ("shell", "demo"):
+            result = look(registry, agent)["deck"]
+            assert result.state is State.DONE, result
+            assert rows(result)["write"]["found"] == str(ours)
+    assert list(ours.iterdir()) == []
+
+
+def own_temporary(device: BenchDevice) -> Path:
+    """A temporary folder of the device's own, below its home."""
+    folder = device.home / "tmp"
+    folder.mkdir()
+    login = device.seat.login
+    login.write_text(login.read_text().replace(f"TMPDIR={tempfile.gettempdir()}\n", f"TMPDIR={folder}\n"))
+    assert str(folder) in login.read_text()
+    return folder
 
 
 def test_a_place_that_cannot_be_written_in(bench: Bench, tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from fleet_tasks.actions import saying
+from fleet_tasks.actions import ground, saying
+from fleet_tasks.actions.ground import Check, Place
 from fleet_tasks.actions.saying import Saying
 from fleet_tasks.actions.stage import Clock, Stage, failed, guidance_values, result
 from fleet_tasks.actions.status import agent_values, exported, number
@@ -23,28 +23,13 @@ from fleet_tasks.frames import Frame
 from fleet_tasks.jobs import Job
 from fleet_tasks.results import Problem, Result, State
 
-ROOM = 50
-"""Megabytes that must be free where we would work."""
-DRIFT = 300
-"""Seconds the device's clock may differ from ours before certificates and tokens get into trouble."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that was looked at: what was found, what was wanted, and the fix when it is not right."""
-
-    name: str
-    ok: bool
-    found: str
-    wanted: str
-    guidance: str = ""
-
 
 @dataclass
 class _Heard:
-    """What the script told, as it came."""
+    """What the script told, as it came; the places are those of the run and, where it is installed, of the agent."""
 
     facts: dict[str, str]
+    places: dict[str, Place]
     programs: dict[int, str]
     endpoint: str | None = None
     said: Saying | None = None
@@ -71,7 +56,13 @@ def check(stage: Stage, job: Job) -> Result:
     stage.tell("checking")
     with stage.conversation(script) as talk:
         heard = _listen(stage.words(talk))
-    checks = [*logged_in(stage), *_places(heard.facts), *_programs(agent, heard), *_agent(agent, heard, job)]
+    checks = [
+        *logged_in(stage),
+        *ground.room_and_rights(heard.places),
+        ground.clock(heard.facts),
+        *_programs(agent, heard),
+        *_agent(agent, heard, job),
+    ]
     filled = [_filled(each, stage) for each in checks]
     return verdict(stage, job, clock, filled)
 
@@ -107,8 +98,7 @@ def unreached(stage: Stage, job: Job, clock: Clock, error: DeviceError) -> Resul
     known = any(error.code in codes for _, codes, _ in RUNGS)
     for name, codes, wanted in RUNGS if known else ():  # a run that was ended says nothing about the login
         trouble = error if error.code in codes else stage.connection.key_trouble() if name == "key" else None
-        found, guidance = (trouble.message, trouble.guidance) if trouble else ("fine", "")
-        checks.append(_filled(Check(name, trouble is None, found, wanted, guidance), stage))
+        checks.append(_filled(_rung(name, wanted, trouble), stage))
         if trouble is error:
             break
     return failed(stage, job, clock, error, facts={"checks": [asdict(each) for each in checks]})
@@ -117,8 +107,9 @@ def unreached(stage: Stage, job: Job, clock: Clock, error: DeviceError) -> Resul
 def logged_in(stage: Stage) -> Iterator[Check]:
     """What opening the connection has shown."""
     login = stage.connection.login
+    trouble = stage.connection.key_trouble() if login.keys else None
     for name, _, wanted in RUNGS[:3]:
-        yield Check(name, True, "fine", wanted)
+        yield _rung(name, wanted, trouble if name == "key" else None)
     yield Check("login", True, f"{login.address} without a prompt", "a login with a key")
     loud = login.host_keys != "off"
     yield Check(
@@ -126,14 +117,22 @@ def logged_in(stage: Stage) -> Iterator[Check]:
     )
 
 
+def _rung(name: str, wanted: str, trouble: DeviceError | None) -> Check:
+    found, guidance = (trouble.message, trouble.guidance) if trouble else ("fine", "")
+    return Check(name, trouble is None, found, wanted, guidance)
+
+
 def _listen(items: Iterator[Said | Frame]) -> _Heard:
-    heard = _Heard({}, {})
+    heard = _Heard({}, {}, {})
     for item in items:
         if not isinstance(item, Frame):
             continue
         if item.word == "fact":
             key, _, value = item.rest.partition(" ")
             heard.facts[key] = value.strip()
+        elif item.word == "place":
+            what, may, free, path = item.rest.split(" ", 3)
+            heard.places[what] = Place(path, (number(free) or 0) // 1024, may)
         elif item.word == "program":
             index, _, found = item.rest.partition(" ")
             heard.programs[int(index)] = found
@@ -144,23 +143,6 @@ def _listen(items: Iterator[Said | Frame]) -> _Heard:
         elif item.word == "missing":
             heard.missing = True
     return heard
-
-
-def _places(facts: Mapping[str, str]) -> Iterator[Check]:
-    disk = (number(facts.get("disk_kb")) or 0) // 1024
-    fix = "Free some space on {device}, or set home: to a folder on another disk."
-    yield Check("disk", disk >= ROOM, f"{disk} MB free", f"{ROOM} MB free", fix)
-    place = facts.get("place")
-    fix = "Set home: to a folder of {device} that may be written."
-    yield Check("write", place is not None, place or "no folder to write in", "a folder to write in", fix)
-    runs = facts.get("executable") == "yes"
-    fix = "Set home: to a folder of {device} that is not mounted noexec."
-    yield Check("execute", runs, "allowed" if runs else "refused", "programs may run there", fix)
-    clock = number(facts.get("clock"))
-    drift = abs(int(time.time()) - clock) if clock is not None else None
-    right = drift is not None and drift <= DRIFT
-    found = "unknown" if drift is None else f"{drift} s off"
-    yield Check("clock", right, found, f"within {DRIFT} s", "Set it on {device}: sudo timedatectl set-ntp true")
 
 
 def _programs(agent: Agent, heard: _Heard) -> Iterator[Check]:

@@ -1,11 +1,10 @@
-# Everything a dispatch may stumble over on this side: facts, clock, a place to write and execute, programs
+# Everything a dispatch may stumble over on this side: clock, places to write and execute in, programs
 # with their versions, modules, the agent itself, and the way to the model.
 
 main() {
     ft_begin
-    ft_facts
     ft_say fact clock "$(date +%s)"
-    ft_check_place
+    ft_check_places
     ft_index=1
     while [ "$ft_index" -le "$ft_needs" ]; do
         eval "ft_program=\$ft_program_$ft_index ft_module=\$ft_module_$ft_index"
@@ -22,18 +21,44 @@ main() {
     ft_finish
 }
 
-# Writes and executes a file where the agent would be.
-ft_check_place() {
-    ft_place=${TMPDIR:-/tmp}
-    [ -n "${HOME:-}" ] && ft_place=$HOME
-    [ -n "$ft_home" ] && ft_place=$ft_where
-    ft_file=$ft_place/.fleet-tasks-$ft_id
-    # shellcheck disable=SC2016 # it is the file that prints
+# Tries the folders that a dispatch would write in: the run's, which ft_open_run makes in the first place that lets it,
+# and the one of an agent that is installed. With a home setting both are in that.
+ft_check_places() {
+    if [ -n "$ft_home" ]; then
+        ft_find_base
+        ft_find_nearest "$ft_base"
+        ft_try_place run "$ft_place" "$ft_place"
+        return
+    fi
+    ft_name=fleet-tasks-$ft_id
+    ft_try_run "${TMPDIR:-/tmp}/$ft_name" || ft_try_run "${HOME:-/nonexistent}/.$ft_name"
+    ft_place=${ft_run:-${TMPDIR:-/tmp}/}
+    ft_try_place run "${ft_run:-/nonexistent}" "${ft_place%/*}"
+    [ -n "$ft_run" ] && rm -rf "$ft_run" && ft_run=
+    if [ -n "$ft_agent" ]; then
+        ft_find_base
+        ft_find_nearest "$ft_base/agents/$ft_agent"
+        ft_try_place agent "$ft_place" "$ft_place"
+    fi
+}
+
+# Sets ft_place to the folder itself, or to the nearest above it that is there.
+ft_find_nearest() {
+    ft_place=$1
+    while [ ! -d "$ft_place" ] && [ -n "$ft_place" ]; do ft_place=${ft_place%/*}; done
+    ft_place=${ft_place:-/}
+}
+
+# ft_try_place WHAT FOLDER PLACE: writes and executes a file in the folder, and says what one may in its place.
+ft_try_place() {
+    ft_file=$2/.fleet-tasks-$ft_id
+    ft_may='nothing'
     if printf '#!/bin/sh\necho fine\n' >"$ft_file" && chmod 700 "$ft_file"; then
-        ft_say fact place "$ft_place"
-        [ "$("$ft_file")" = fine ] && ft_say fact executable yes
+        ft_may='write'
+        [ "$("$ft_file")" = fine ] && ft_may='execute'
     fi
     rm -f "$ft_file"
+    ft_say place "$1" "$ft_may" "$(ft_disk "$3")" "$3"
 }
 
 ft_check_program() {
