@@ -71,7 +71,7 @@ def refuse_told(secrets: Iterable[Secret], tasks: Iterable[str]) -> None:
     """Raises RequestError for a task that holds a secret's value: tasks are kept here, and written down on devices."""
     secrets = [secret for secret in secrets if len(secret.reveal()) >= SHORTEST]
     everything = Scrubber(secret.reveal() for secret in secrets)
-    for task in tasks if secrets else ():
+    for task in dict.fromkeys(tasks) if secrets else ():
         if everything.text(task) != task:
             names = (each.name for each in secrets if Scrubber([each.reveal()]).text(task) != task)
             raise RequestError(f"The task holds the value of {next(names)}, and tasks are kept: leave the value out.")

@@ -10,7 +10,8 @@ require() {
         return 1
     fi
     if ! perl "-M$perl" -e 1 >/dev/null 2>&1 </dev/null; then
-        reason="perl is $(perl -e 'printf "%vd", $^V' 2>/dev/null </dev/null), and CLIO needs $perl."
+        found=$(perl -e 'printf "%vd", $^V' 2>/dev/null </dev/null)
+        reason="perl is ${found:-of no use}, and CLIO needs $perl."
         return 1
     fi
     for module in $modules; do
