@@ -95,8 +95,13 @@ def _walk(path: Path, name: str) -> Iterator[Outgoing]:
         yield Outgoing(path, name, folder=False, mode=status.st_mode & MODES, size=status.st_size)
 
 
-def archive(entries: Iterable[Outgoing], send: Callable[[bytes], None], manifest: Manifest) -> None:
-    """Streams a tar archive of ``entries`` through ``send``, noting digests on the way."""
+def archive(
+    entries: Iterable[Outgoing],
+    send: Callable[[bytes], None],
+    manifest: Manifest,
+    notify: Callable[[bytes], None] = lambda line: None,
+) -> None:
+    """Streams a tar archive of ``entries`` through ``send``, noting digests; ``notify`` hears how far it is."""
     pipe = _Pieces(send)
     with tarfile.open(fileobj=pipe, mode="w|", format=tarfile.GNU_FORMAT, encoding="utf-8", bufsize=PIECE) as tar:
         for entry in entries:
@@ -109,23 +114,29 @@ def archive(entries: Iterable[Outgoing], send: Callable[[bytes], None], manifest
             info.size = entry.size
             info.mtime = int(entry.path.stat().st_mtime)
             with entry.path.open("rb") as source:
-                digest = Digesting(source)
+                digest = Digesting(source, entry, notify)
                 tar.addfile(info, digest)
             manifest.add(entry, digest.hexdigest)
     pipe.flush()
 
 
 class Digesting:
-    """A readable that hashes what passes through it."""
+    """A readable that hashes what passes through it, and tells ``notify`` of every further piece."""
 
-    def __init__(self, source: io.BufferedReader) -> None:
+    def __init__(self, source: io.BufferedReader, entry: Outgoing, notify: Callable[[bytes], None]) -> None:
         self._source = source
+        self._entry = entry
+        self._notify = notify
+        self._taken = 0
         self._hash = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         """As of a file."""
         data = self._source.read(size)
         self._hash.update(data)
+        before, self._taken = self._taken, self._taken + len(data)
+        if before // PIECE != self._taken // PIECE:
+            self._notify(b"%s: %d of %d bytes" % (os.fsencode(self._entry.name), self._taken, self._entry.size))
         return data
 
     @property

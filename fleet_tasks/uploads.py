@@ -28,10 +28,10 @@ def answer_ready(
     manifest = there or Manifest()
     try:
         if ready.rest == "tar":
-            archive(_noted(entries, notify), talk.pour, manifest)
+            archive(_noted(entries, notify), talk.pour, manifest, notify)
         else:
             for entry in _noted(entries, notify):
-                _send_plainly(talk, items, entry, manifest)
+                _send_plainly(talk, items, entry, manifest, notify)
             talk.say("done")
     except OSError as error:
         what = f"{error.filename} cannot be read" if error.filename else "A file became shorter while it was sent"
@@ -57,7 +57,13 @@ def _noted(entries: Iterable[Outgoing], notify: Callable[[bytes], None]) -> Iter
         yield entry
 
 
-def _send_plainly(talk: Conversation, items: Iterator[Said | Frame], entry: Outgoing, manifest: Manifest) -> None:
+def _send_plainly(
+    talk: Conversation,
+    items: Iterator[Said | Frame],
+    entry: Outgoing,
+    manifest: Manifest,
+    notify: Callable[[bytes], None],
+) -> None:
     """One entry where the device has no tar: a line, the name, the bytes, each waited for."""
     name = os.fsencode(entry.name) + b"."
     kind = "folder" if entry.folder else "file"
@@ -68,7 +74,7 @@ def _send_plainly(talk: Conversation, items: Iterator[Said | Frame], entry: Outg
     if not entry.folder:
         left = entry.size
         with entry.path.open("rb") as source:
-            digest = Digesting(source)
+            digest = Digesting(source, entry, notify)
             while left and (piece := digest.read(min(left, PIECE))):
                 talk.pour(piece)
                 left -= len(piece)

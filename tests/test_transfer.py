@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -368,6 +369,24 @@ def test_a_full_disk_is_said_so(bench: Bench, opened: Callable[..., Fleet], tmp_
     assert result.error is not None and result.error.code == "no-space"
     assert device.quiet()
     assert contents(device.home) == {}
+
+
+@pytest.mark.parametrize("tools", ["tar", "no tar"])
+def test_how_far_a_long_transfer_is_shows_both_ways(
+    bench: Bench, opened: Callable[..., Fleet], tmp_path: Path, tools: str
+) -> None:
+    bench.device("deck", path=CLEAN_PATH if tools == "tar" else bench.bin(also=("head",)))
+    (tmp_path / "big").write_bytes(bytes(3_000_000))
+    fleet = opened("deck")
+    devices = fleet.choose(Targets(all=True))
+    for action, wish in (
+        (Action.PUT, Wish(send=(Send(str(tmp_path / "big"), "big"),))),
+        (Action.GET, Wish(fetch=(Fetch("big"),), into=str(tmp_path / "back"))),
+    ):
+        items = list(fleet.carry_out(fleet.plan_simple(action, devices, wish)))
+        told = [re.findall(rb"^big: ([0-9]+) of 3000000 bytes$", getattr(item, "line", b"")) for item in items]
+        steps = [int(found[0]) for found in told if found]
+        assert len(steps) > 5 and steps == sorted(steps) and steps[-1] > 2_500_000, (action, steps)
 
 
 def test_a_source_that_vanishes_or_shrinks_is_a_failed_transfer(
