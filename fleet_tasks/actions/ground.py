@@ -47,12 +47,13 @@ def room_and_rights(places: Mapping[str, Place]) -> Iterator[Check]:
     found = f"{least.free} MB free" + ("" if room or not least.path else f" in {least.path}")
     fix = "Free some space on {device}, or set home: to a folder on another disk."
     yield Check("disk", room, found, f"{ROOM} MB free", fix)
-    paths = list(dict.fromkeys(each.path for each in places.values()))
     closed = [each.path for each in places.values() if each.may == "nothing"]
-    found = f"{' and '.join(closed)} cannot be written in" if closed else " and ".join(paths) or "no folder to write in"
+    run = places.get("run")
+    used = run.path if run else "no folder to write in"
+    found = f"{' and '.join(closed)} cannot be written in" if closed else used
     fix = "Set home: to a folder of {device} that may be written."
     yield Check("write", bool(places) and not closed, found, "a folder to write in", fix)
-    busy = places.get("agent") or places.get("run")
+    busy = places.get("agent") or run
     runs = busy is not None and busy.may == "execute"
     found = "allowed" if runs else f"refused in {busy.path}" if busy else "refused"
     fix = "Set home: to a folder of {device} that is not mounted noexec."
