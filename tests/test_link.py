@@ -212,10 +212,10 @@ def test_a_laptop_killed_under_reconnect_leaves_a_task_that_its_time_ends(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silence is asked about after one second, and is the end of a link after two."""
+    """Silence is asked about after one second, and is the end of a link after three; we look five times a second."""
     monkeypatch.setattr(transport, "QUIET", 1.0)
-    monkeypatch.setattr(conversation, "QUIET", 1.0)
-    monkeypatch.setattr(transport, "DEAD", 2.0)
+    monkeypatch.setattr(conversation, "QUIET", 0.2)
+    monkeypatch.setattr(transport, "DEAD", 3.0)
 
 
 def test_a_link_that_freezes_is_noticed_here_too(bench: Bench, one: BenchDevice, impatient: None) -> None:
@@ -236,7 +236,7 @@ def test_a_link_that_freezes_is_noticed_here_too(bench: Bench, one: BenchDevice,
 def test_a_link_over_which_nothing_is_said_is_kept(bench: Bench, one: BenchDevice, impatient: None) -> None:
     bench.registry(bench.home / "fleet.yaml", [ONE])
     with Fleet.load(bench.home / "fleet.yaml") as ours:
-        report = ours.dispatch("sleep 3; echo last", Targets(device=(ONE,)), agent="shell")
+        report = ours.dispatch("sleep 4; echo last", Targets(device=(ONE,)), agent="shell")
     assert [(result.state, result.stdout) for result in report.results] == [(State.DONE, b"last\n")]
 
 
