@@ -197,6 +197,8 @@ class Conversation:
         # said itself (its end of output) tells that a shell ran, and left.
         if not self._served and not self._out.begun and self._channel.eof_received and self._transport.is_active():
             self._bell.wait(0.05)
+            for _noise in self._heard():  # nobody has listened yet where the shell left while we still sent
+                continue
             said = self.noise.decode("utf-8", "replace").strip().splitlines()
             last = f" It said: {said[-1][:200]}" if said else ""
             return RequirementMissing(

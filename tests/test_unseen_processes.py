@@ -14,6 +14,7 @@ import pytest
 
 from fleet_tasks import scripts
 from tests.bench import CLEAN_PATH, Bench
+from tests.program import fleet
 from tests.runs import ONE, folders, going
 from tests.supervised import SHELLS, Supervised
 
@@ -55,8 +56,16 @@ def blind(task: str, shell: str, folder: Path, ps: str) -> Iterator[Blind]:
 @pytest.mark.parametrize("ps", KINDS)
 def test_without_proc_the_tree_is_ended(tmp_path: Path, shell: str, ps: str) -> None:
     # Where nobody tells of other processes, those in the task's own group are what can be reached.
-    away = "sleep 998 &" if ps == "one that fails" else "setsid sleep 998 & (setsid sleep 997 & wait) &"
-    with blind(f"{away} (sleep 999 & wait) & echo begun; wait", shell, tmp_path, ps) as work:
+    lead = "" if ps == "one that fails" else "setsid"
+    task = f"""
+{lead} sh -c ': >a; exec sleep 998' &
+({lead} sh -c ': >b; exec sleep 997' & wait) &
+(sh -c ': >c; exec sleep 999' & wait) &
+until [ -e a ] && [ -e b ] && [ -e c ]; do sleep 0.1; done
+echo begun
+wait
+"""
+    with blind(task, shell, tmp_path, ps) as work:
         work.until_said(b"begun")
         work.send(b"stop\n")
         ended = work.end()
@@ -85,7 +94,8 @@ def test_a_stubborn_attached_run_is_ended_too(bench: Bench) -> None:
     task = "trap '' TERM; echo begun; while :; do sleep 1; done"
     with going(bench, "run", "-d", ONE, "--task", task, "--grace", "60", "--stream", "-f", "json") as attached:
         attached.until("begun")
-        run = folders()[0].name.split("-")[2]
+        (row,) = fleet(bench, "ps", "-f", "json").document["runs"]
+        run = row["run"]
         with going(bench, "stop", "--run", run, "--grace", "1", "-f", "json") as stop:
             said = stop.end(60)
         assert said.results[0]["state"] == "done", said
