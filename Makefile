@@ -19,7 +19,7 @@ demo: $(READY) ## Take the tour on three devices that live on this machine.
 test: $(READY) ## Run every test; ARGS='-k registry' chooses some.
 	@sh tests/needs.sh
 	@$(BIN)/python -m compileall -q fleet_tasks tests # or each program would do it anew, where PYTHONDONTWRITEBYTECODE is set
-	@$(BIN)/pytest -n $(WORKERS) $(ARGS); code=$$?; echo $$code >.venv/pytest-exit; exit $$code
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS); code=$$?; echo $$code >.venv/pytest-exit; exit $$code
 
 soak: $(READY) ## Do many runs in one process and look what is left; FLEET_SOAK=2000 says how many.
 	@sh tests/needs.sh
