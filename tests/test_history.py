@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fleet_tasks import history, ids
@@ -89,6 +89,7 @@ def test_another_process_reads_the_same(past: History, place: Path) -> None:
 
 @settings(max_examples=30)
 @given(st.binary(), st.binary(), st.text(st.characters()))
+@example(b"", b"", "\ud800 \udcff \0")
 def test_any_bytes_and_any_text_can_be_kept(
     tmp_path_factory: pytest.TempPathFactory, out: bytes, err: bytes, text: str
 ) -> None:

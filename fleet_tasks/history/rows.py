@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,6 +16,7 @@ COLUMNS = (
     "state", "host", "agent", "exit_status", "truncated", "stdout_file", "stderr_file", "seconds", "attempts",
     "started", "files", "usage", "error", "facts", "stdout", "stderr", "raw_stdout",
 )  # fmt: skip
+_LONE = re.compile(r"[\ud800-\udfff]")
 
 
 def to_row(result: Result) -> tuple[object, ...]:
@@ -65,7 +67,10 @@ def from_row(row: sqlite3.Row, missing: Callable[[str | None], Fate]) -> Result:
 
 
 def storable(text: str | None) -> str | None:
-    """A text as SQLite takes it: bytes of a file name that are no UTF-8, which Python smuggles, become U+FFFD."""
+    """A text as SQLite takes it: what UTF-8 has no bytes for becomes U+FFFD.
+
+    Such are the bytes of a file name that are no UTF-8, as Python smuggles them, and what JSON may escape.
+    """
     if text is None or text.isascii():
         return text
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return _LONE.sub("\N{REPLACEMENT CHARACTER}", text)
