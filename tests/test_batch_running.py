@@ -178,6 +178,12 @@ def test_a_task_that_cannot_be_meant_is_named_with_its_line(bench: Bench, place:
     assert bench.logins() == 0
 
 
+def test_half_a_character_is_refused(bench: Bench, place: Path) -> None:
+    said = batch(bench, place, "-d", "d1", given=lines({"task": "echo \ud800"}))
+    assert said.code == 2 and "standard input:1:" in said.stderr and "half of a pair" in said.stderr, said.stderr
+    assert bench.logins() == 0
+
+
 def test_a_device_whose_name_a_shell_would_act_upon_is_known_beforehand(bench: Bench, place: Path) -> None:
     said = batch(bench, place, "-d", "d1,root@[::1]", given=lines({"task": "echo {device}"}))
     assert said.code == 2 and "FLEET_DEVICE" in said.stderr, said.stderr

@@ -16,6 +16,7 @@ T = TypeVar("T")
 WHOLE = re.compile(r"0|[1-9][0-9]{0,9}")
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_HALF = re.compile(r"[\ud800-\udfff]")
 _LOOKS_SECRET = re.compile(
     r"(?=.*[0-9])(?=.*[A-Z])(sk-|gh[opusr]_|github_pat_|glpat-|xox[abp]-|AIza|AKIA|hf_|gsk_)[A-Za-z0-9_-]{16,}"
 )
@@ -123,6 +124,8 @@ def lines(spot: Spot) -> str:
         raise spot.wrong("looks like the value of a secret; name it instead, and say under secrets: where it is kept.")
     if "\0" in value.text:
         raise spot.wrong("holds a NUL character.")
+    if not value.text.isascii() and _HALF.search(value.text):
+        raise spot.wrong("holds one half of a pair of surrogates, which is no character.")
     return value.text
 
 
