@@ -94,7 +94,9 @@ class Carrying:
             known = self._history.load(plan.run)
             away = {(result.device, result.task_id): result for result in results if self._is_away(result)}
             told = tuple(away.get((result.device, result.task_id), result) for result in known.results)
-            report = replace(known, results=told, interrupted=report.interrupted)
+            # Known of a detached run is only how long it took to start.
+            took = max([known.seconds, *(result.seconds for result in told)])
+            report = replace(known, results=told, seconds=took, interrupted=report.interrupted)
         self._history.finish(report)
         self._history.close()
         return report

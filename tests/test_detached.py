@@ -77,6 +77,7 @@ def test_following_gives_what_an_attached_run_gives(bench: Bench, one: BenchDevi
     assert attached.code == followed.code == again.code == 1
     assert followed.document == again.document
     assert followed.document["run"] == run
+    assert followed.document["seconds"] >= followed.results[0]["seconds"], "not only how long it took to start"
     local = bench.home / f"fleet-{run}" / ONE / "file"
     assert local.read_text() == "made\n"
     (ours,), (theirs,) = followed.results, attached.results

@@ -27,6 +27,7 @@ def end_all(homes: Iterable[Path], groups: Iterable[int] = ()) -> None:
 
 
 def _wait(folders: frozenset[str]) -> None:
+    # They are no children of ours: nobody tells when they end.
     until = time.monotonic() + _PATIENCE
     while any(_living(folders)) and time.monotonic() < until:
         time.sleep(0.05)

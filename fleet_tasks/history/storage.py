@@ -107,7 +107,7 @@ def locked(path: Path) -> Iterator[None]:
     lock = private_file(path)
     try:
         deadline = time.monotonic() + PATIENCE
-        while not _take(lock, fcntl.LOCK_EX):
+        while not _take(lock, fcntl.LOCK_EX):  # flock(2) knows no timeout
             if time.monotonic() > deadline:
                 raise TimeoutError("another process holds its lock")
             time.sleep(0.02)
