@@ -15,10 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from tests.bench import Bench, BenchDevice
-
-PATIENCE = 40.0
-"""Seconds that anything may take before a test gives up on it."""
+from tests.bench import PATIENCE, Bench, BenchDevice
 
 
 @dataclass(frozen=True)

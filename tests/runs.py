@@ -15,13 +15,11 @@ from pathlib import Path
 
 from fleet_tasks.history import History, folder
 from fleet_tasks.results import Report
-from tests.bench import Bench
+from tests.bench import PATIENCE, Bench
 from tests.program import Said, fleet
 
 ONE, TWO = f"one-{os.getpid()}", f"two-{os.getpid()}"
 """Names that no other process of tests uses: devices of all benches share this machine's temporary folder."""
-PATIENCE = 30.0
-"""Seconds that anything may take before a test gives up on it: far more than it does on a busy machine."""
 
 
 class Going:

@@ -15,13 +15,10 @@ from typing import IO
 
 from fleet_tasks import scripts
 from fleet_tasks.frames import Frame, Frames
-from tests.bench import gone, processes
+from tests.bench import PATIENCE, TIDY, gone, processes
 
 #: What may stand behind the name ``sh`` on a device.
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "ash"]}
-
-PATIENCE = 30.0
-"""Seconds that anything may take before a test gives up on it: far more than it does on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,7 @@ class Supervised:
         status, why, *left = said.parts
         return Ended(int(status), why, tuple(left), bytes(self.stdout), bytes(self.stderr), took)
 
-    def nothing_left(self, seconds: float = 10.0) -> bool:
+    def nothing_left(self, seconds: float = TIDY) -> bool:
         """Whether all that the task started ends within so many seconds."""
         return gone(self.mark, seconds)
 

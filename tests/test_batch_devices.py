@@ -13,7 +13,7 @@ import pytest
 from tests.bench import Bench, hostile, relay
 from tests.program import Said, fleet, until
 
-LOSES = "if test -e ~/loses; then kill -9 $PPID; sleep 60; fi; "
+LOSES = "if test -e ~/loses; then kill -9 $PPID; sleep 600; fi; "
 """What ends its own supervisor on a device that has the file."""
 
 
@@ -104,7 +104,7 @@ def test_a_device_that_loses_its_tasks_gets_no_more_of_them(bench: Bench, place:
 
 def test_one_cut_under_many_tasks_sets_nobody_aside(bench: Bench, place: Path) -> None:
     device = bench.device("d1")
-    task = "test -e ~/once-{index} || {{ touch ~/once-{index}; sleep 60; }}"
+    task = "test -e ~/once-{index} || {{ touch ~/once-{index}; sleep 600; }}"
     tasks: list[Mapping[str, object]] = [{"task": task, "idempotent": True} for _ in range(6)]
     with relay(device.host, device.port, bench.sshd.public_key) as link, ThreadPoolExecutor() as pool:
         register(bench, place, linked=bench.entry(link.place))
@@ -122,7 +122,7 @@ def test_who_is_silent_holds_no_task(bench: Bench, place: Path, server: object) 
         said = batch(bench, place, "-d", "hole,d2", "--connect-timeout", "60", tasks=[{"task": "true"}])
     (result,) = said.results
     assert (result["device"], result["state"]) == ("d2", "done"), said.stderr
-    assert said.document["seconds"] < 20, "the login of the other was given up"
+    assert said.document["seconds"] < 50, "the login of the other was given up"
 
 
 def test_nobody_logs_in_where_there_is_nothing_to_do(bench: Bench, place: Path) -> None:

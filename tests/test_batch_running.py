@@ -19,7 +19,7 @@ import pytest
 
 from benchmarks.batch import start
 from fleet_tasks.history.journal import Journal
-from tests.bench import Bench, BenchDevice
+from tests.bench import PATIENCE, Bench, BenchDevice
 from tests.program import Said, fleet
 
 NAMES = [f"d{number}" for number in range(1, 5)]
@@ -129,7 +129,7 @@ def test_a_tasks_own_model_timeout_and_place_are_what_it_gets(bench: Bench, plac
     bench.registry(place / "fleet.yaml", ["d1"], devices=devices, defaults={"agent": "shell"})
     tasks = lines(
         {"id": "a", "task": "echo $FLEET_MODEL", "model": "one/two"},
-        {"id": "b", "task": "echo begun; sleep 60", "timeout": 1},
+        {"id": "b", "task": "echo begun; sleep 600", "timeout": 1},
         {"id": "c", "task": "echo $FLEET_DEVICE", "where": {"tag": "gpu"}},
     )
     said = batch(bench, place, "-d", "d1", given=tasks)
@@ -283,7 +283,7 @@ def test_a_dead_device_is_set_aside_and_the_work_goes_on(bench: Bench, place: Pa
     began = time.monotonic()
     said = batch(bench, place, "-d", "dead,d2,d3", "--retries", "1", given=tasks)
     assert set(states(said).values()) == {"done"} and len(said.results) == 12, said.stderr
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < PATIENCE
     assert said.code == 0
 
 
@@ -303,7 +303,7 @@ def test_what_only_a_device_out_of_reach_could_do_is_unreachable_and_soon(bench:
     said = batch(bench, place, "-d", "d2", given=tasks)
     reached = {"a": "unreachable", "b": "done", "c": "unreachable", "d": "unreachable", "e": "skipped"}
     assert states(said) == reached, said.stderr
-    assert time.monotonic() - began < 25, "nobody else had work, and still it was waited for"
+    assert time.monotonic() - began < PATIENCE, "nobody else had work, and still it was waited for"
     errors = {result["task_id"]: result["error"] for result in said.results if result["error"]}
     assert errors["a"]["code"] == "auth-refused" and "closed accepts no key" in errors["a"]["message"]
     assert errors["c"]["code"] == "connection-refused"
@@ -315,11 +315,11 @@ def test_failures_and_the_deadline_end_a_batch(bench: Bench, place: Path) -> Non
     counted = Counter(states(said).values())
     assert said.code == 1 and 2 <= counted["failed"] <= 3 and sum(counted.values()) == 20, said.stderr
 
-    slow = lines(*({"task": "sleep 30"} for _ in range(3)))
+    slow = lines(*({"task": "sleep 600"} for _ in range(3)))
     began = time.monotonic()
     said = batch(bench, place, "-d", "d1", "--deadline", "2", given=slow)
     assert Counter(states(said).values()) == {"cancelled": 1, "skipped": 2}, said.stderr
-    assert time.monotonic() - began < 15 and bench.device("d1").quiet()
+    assert time.monotonic() - began < PATIENCE and bench.device("d1").quiet()
 
 
 def test_so_many_failures_and_not_one_more(bench: Bench, place: Path) -> None:
@@ -371,7 +371,7 @@ def test_ctrl_c_and_resume(bench: Bench, place: Path) -> None:
     with begun(bench, place, "batch", "-d", "d1,d2", given=tasks) as process:
         until(lambda: len(marks(bench.devices("d1", "d2"))) >= 3)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
     said = Said(process.returncode, out, err)
     counted = Counter(states(said).values())
     assert said.code == 130 and counted["skipped"] and counted["cancelled"], err
@@ -386,11 +386,11 @@ def test_ctrl_c_and_resume(bench: Bench, place: Path) -> None:
 
 
 def test_what_was_lost_with_the_program_is_done_again_when_told_so(bench: Bench, place: Path) -> None:
-    long = "echo b >>~/marks; test -e ~/ok || sleep 60"
+    long = "echo b >>~/marks; test -e ~/ok || sleep 600"
     tasks = lines({"id": "a", "task": "echo a >>~/marks"}, {"id": "b", "task": long})
     with begun(bench, place, "batch", "-d", "d1", given=tasks):
         until(lambda: len(marks(bench.devices("d1"))) == 2)
-    assert bench.device("d1").quiet(20)
+    assert bench.device("d1").quiet()
     (bench.device("d1").home / "ok").touch()
     run = next((bench.home / "state" / "runs").iterdir()).name
     again = typed(bench, place, "resume", "--run", run, "--rerun", "lost")
@@ -411,14 +411,14 @@ def test_only_what_failed_is_done_again(bench: Bench, place: Path) -> None:
 
 
 def test_one_process_at_a_time_works_on_a_batch(bench: Bench, place: Path) -> None:
-    tasks = lines({"id": "a", "task": "touch ~/begun; sleep 20"})
+    tasks = lines({"id": "a", "task": "touch ~/begun; sleep 600"})
     with begun(bench, place, "batch", "-d", "d1", given=tasks) as process:
         until((bench.device("d1").home / "begun").exists)
         run = next((bench.home / "state" / "runs").iterdir()).name
         second = typed(bench, place, "resume", "--run", run)
         assert second.code == 2 and "another process" in second.stderr, second.stderr
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=PATIENCE)
     assert json.loads(out)["results"][0]["state"] == "cancelled"
 
 
@@ -465,7 +465,7 @@ def test_killed_twenty_times_at_random_moments_and_resumed_until_done(bench: Ben
 def test_history_knows_every_task_of_a_batch_that_was_killed(bench: Bench, place: Path) -> None:
     tasks = lines(
         {"id": "a", "task": "echo a >>~/marks"},
-        {"id": "b", "task": "echo b >>~/marks; sleep 60"},
+        {"id": "b", "task": "echo b >>~/marks; sleep 600"},
         {"id": "c", "task": "true"},
         {"id": "d", "task": "true", "after": ["b"]},
     )

@@ -185,7 +185,7 @@ def test_the_key_is_nowhere(bench: Bench, tmp_path: Path, endpoint: Models, name
             elif ending != "timeout":
                 scene.go_on(0 if ending == "success" else 1)
             stdout, stderr = program.communicate(timeout=120)
-        assert scene.device.quiet(20)
+        assert scene.device.quiet()
         scene.look_around()
         if scene.asked:
             break
@@ -213,7 +213,7 @@ def test_the_key_is_nowhere_while_nobody_watches(bench: Bench, tmp_path: Path, e
     assert "[secret]" in followed.results[0]["stdout"]
     for said in (begun, followed):
         assert (said.stdout + said.stderr).encode() not in scene.canary
-    assert scene.device.quiet(20)
+    assert scene.device.quiet()
     scene.look_around()
 
 
@@ -232,7 +232,7 @@ def test_the_key_is_nowhere_after_a_batch(
         if ending == "killed":
             program.send_signal(signal.SIGKILL)
             assert program.wait(60)
-            assert scene.device.quiet(20)
+            assert scene.device.quiet()
             scene.look_around()
         scene.go_on(0)
         said = [*program.communicate(timeout=120)]
@@ -249,7 +249,7 @@ def test_the_key_is_nowhere_after_a_batch(
     assert all("[secret]" in each["stdout"] for each in results)
     answers = [path.read_bytes() for path in (journal.parent / "answers").iterdir()]
     assert len(answers) >= 2 and all(b"[secret]" in each for each in answers)
-    assert scene.device.quiet(20)
+    assert scene.device.quiet()
     scene.look_around()
 
 
@@ -260,7 +260,7 @@ def test_a_canary_is_seen_wherever_it_sits(tmp_path: Path) -> None:
         (tmp_path / f"at {shift}").write_bytes(base64.b64encode(b"x" * shift + canary.key.encode() + b"yy"))
     assert len(canary.files([tmp_path])) == 4
     with subprocess.Popen(["sleep", "60", canary.key][:2], env={"KEY": canary.key}) as environed:
-        with subprocess.Popen(["sh", "-c", 'sleep 60; : "$0"', canary.key]) as argued:
+        with subprocess.Popen(["sh", "-c", 'sleep 600; : "$0"', canary.key]) as argued:
             until(lambda: canary.processes("environ"))
             assert list(canary.processes("environ")) == [Path(f"/proc/{environed.pid}")]
             assert Path(f"/proc/{argued.pid}") in canary.processes("cmdline")

@@ -21,7 +21,7 @@ from fleet_tasks import Connecting, Output, Targets, cli, commands, settings
 from fleet_tasks import program as start
 from fleet_tasks.options import NewDevice
 from tests import warm
-from tests.bench import Bench
+from tests.bench import PATIENCE, Bench
 from tests.bench.fleet import ROOT
 from tests.program import Said, fleet
 
@@ -383,7 +383,7 @@ def test_ctrl_c_is_exit_130(name: str, bench: Bench, tmp_path: Path) -> None:
     ) as running:
         assert wait_for(deck.home / "begun")
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=30)
+        _, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130
     assert b"Traceback" not in err
     assert deck.quiet()

@@ -22,7 +22,7 @@ from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import Result, State
 from fleet_tasks.retry import FIRST_WAIT, patiently
 from fleet_tasks.stopping import Stopping
-from tests.bench import Bench, BenchDevice, Hostile, hostile, relay
+from tests.bench import PATIENCE, Bench, BenchDevice, Hostile, hostile, relay
 
 STRANGER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxgeXYZkzrGqk7IOGUvBrQ2Ss3D1M1DXBdIHQ8cSxTN"
 AUTHORITY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK8r0T1uv9rQ6hmS1Zq0O0qVxj4b6B1m7m1m8c8wU0aa"
@@ -214,7 +214,7 @@ def test_no_server_keeps_us_for_long(
         seconds = time.monotonic() - begun
     assert code(result) in found.split(), result
     assert not result and result.error is not None
-    assert seconds < 12, "one second was allowed, and the rest is a busy machine's"
+    assert seconds < 25, "one second was allowed, and the rest is a busy machine's"
 
 
 def test_a_link_that_breaks_is_no_shell_that_left(bench: Bench, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +242,7 @@ def test_what_was_read_is_not_lost_with_its_acknowledgement(
 
     fleet = opened("deck")
     monkeypatch.setattr(Channel, "_check_add_window", broken)
-    task = "head -c 20000 /dev/zero | tr '\\0' x; sleep 60"
+    task = "head -c 20000 /dev/zero | tr '\\0' x; sleep 600"
     (result,) = fleet.dispatch(task, Targets(all=True), agent="shell").results
     assert (result.state, code(result)) == (State.LOST, "connection-lost")
     assert len(result.stdout) >= read[0]
@@ -303,7 +303,7 @@ def test_a_name_server_that_says_nothing(bench: Bench, visit: Visit, monkeypatch
     result = visit({"deck": bench.device("deck").entry | {"host": "slow.test"}}, connect_timeout=0.5)["deck"]
     over.set()
     assert (result.state, code(result)) == (State.UNREACHABLE, "connect-timeout")
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < PATIENCE
 
 
 # -- login shells that are in the way --------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fleet_tasks import demo
-from tests.bench import gone
+from tests.bench import PATIENCE, gone
 from tests.bench.fleet import ROOT
 from tests.program import Said
 
@@ -140,7 +140,7 @@ def test_a_kept_fleet_works_until_it_is_stopped(whose: Callable[[dict[str, str]]
 
         stopped = fleet("demo", "--stop", environment=whose(environment))
         assert stopped == Said(0, "The embedded fleet is gone.\n", "")
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     assert clean(place)
     left = [*Path(tempfile.gettempdir()).glob(f"fleet-tasks-{run}*"), *place.rglob(f"fleet-tasks-{run}*")]
     assert left == [], "what ran alone is left"
@@ -153,7 +153,7 @@ def test_there_may_be_nothing_to_stop(place: Path) -> None:
 def test_what_a_killed_demo_left_stops_nobody(place: Path) -> None:
     with kept() as (process, _):
         process.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=PATIENCE)
         assert fleet("demo", "--stop") == Said(2, "", "No embedded fleet is up.\n")
         with kept() as (again, _):
             again.terminate()

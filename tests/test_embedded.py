@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from fleet_tasks.embedded import HANDHELDS, EmbeddedDevice, EmbeddedFleet
-from tests.bench import gone, processes
+from tests.bench import PATIENCE, gone, processes
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_nothing_runs_on_after_the_end(tmp_path: Path) -> None:
     assert processes(f"HOME={device.home}\n") == []
     assert processes(str(device.home)) == []
     for client in clients:
-        client.communicate(timeout=10)
+        client.communicate(timeout=PATIENCE)
         assert client.returncode == 255
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", device.port), timeout=5)

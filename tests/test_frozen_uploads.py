@@ -40,7 +40,7 @@ def freezing(bench: Bench, link: Relay) -> Callable[[], bool]:
     return frozen
 
 
-@pytest.mark.parametrize("command", [("put",), ("run", "--task", "sleep 60")], ids=["put", "run"])
+@pytest.mark.parametrize("command", [("put",), ("run", "--task", "sleep 600")], ids=["put", "run"])
 @pytest.mark.parametrize("how", ["Ctrl-C", "deadline"])
 def test_it_ends_when_it_is_told_to(bench: Bench, big: Path, command: tuple[str, ...], how: str) -> None:
     device = bench.device(ONE)
@@ -54,7 +54,7 @@ def test_it_ends_when_it_is_told_to(bench: Bench, big: Path, command: tuple[str,
             said = work.end(40)
     assert said.code == (130 if how == "Ctrl-C" else 1), said
     assert "Traceback" not in said.stderr
-    assert device.quiet(20)
+    assert device.quiet()
 
 
 def test_a_link_that_is_silent_for_too_long_is_lost(bench: Bench, big: Path, monkeypatch: pytest.MonkeyPatch) -> None:

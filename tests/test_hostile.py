@@ -11,7 +11,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from tests.bench import Bench, Hostile, hostile, relay
+from tests.bench import PATIENCE, Bench, Hostile, hostile, relay
 
 
 def client(place: Hostile, bench: Bench, patience: float = 0.3) -> paramiko.Transport:
@@ -60,7 +60,7 @@ def test_a_channel_never_opens(bench: Bench) -> None:
 def test_a_command_is_not_answered(bench: Bench) -> None:
     with hostile.exec_unanswered() as place:
         transport = client(place, bench, 5)
-        channel = transport.open_session(timeout=5)
+        channel = transport.open_session(timeout=PATIENCE)
 
         def ask() -> None:
             with pytest.raises((paramiko.SSHException, EOFError)):
@@ -77,7 +77,7 @@ def test_a_command_is_not_answered(bench: Bench) -> None:
 def test_a_command_is_accepted_and_silent(bench: Bench) -> None:
     with hostile.exec_silent() as place:
         transport = client(place, bench, 5)
-        channel = transport.open_session(timeout=5)
+        channel = transport.open_session(timeout=PATIENCE)
         channel.exec_command("x")
         channel.settimeout(0.2)
         with pytest.raises(TimeoutError):
@@ -89,7 +89,7 @@ def test_a_command_is_accepted_and_silent(bench: Bench) -> None:
 def test_the_link_drops_in_the_middle_of_the_output(bench: Bench) -> None:
     with hostile.drops_the_link(b"half") as place:
         transport = client(place, bench, 5)
-        channel = transport.open_session(timeout=5)
+        channel = transport.open_session(timeout=PATIENCE)
         channel.exec_command("x")
         assert channel.makefile("rb").read() == b"half"
         transport.join(5)
@@ -104,7 +104,7 @@ def test_connections_are_reset() -> None:
 
 def test_nobody_listens() -> None:
     with hostile.not_listening() as place, pytest.raises(ConnectionRefusedError):
-        socket.create_connection((place.host, place.port), timeout=5)
+        socket.create_connection((place.host, place.port), timeout=PATIENCE)
 
 
 def through(bench: Bench, place: Hostile, command: str) -> subprocess.Popen[bytes]:
@@ -126,7 +126,7 @@ def test_a_relay_refuses_then_serves_then_freezes_then_cuts(bench: Bench) -> Non
         codes = []
         for _ in range(3):
             asked = through(bench, link.place, "echo hello")
-            said = asked.communicate(timeout=20)[0]
+            said = asked.communicate(timeout=PATIENCE)[0]
             codes.append(asked.returncode)
         assert (codes, said, link.connections) == ([255, 255, 0], b"hello\n", 3)
 
@@ -147,7 +147,7 @@ def test_a_relay_cuts_in_the_middle(bench: Bench) -> None:
         bench.entry(link.place)
         link.cut_after(200_000)
         cut = through(bench, link.place, "head -c 1000000 /dev/zero")
-        said = cut.communicate(timeout=20)[0]
+        said = cut.communicate(timeout=PATIENCE)[0]
         assert cut.returncode == 255
         assert len(said) < 1_000_000
 

@@ -43,7 +43,7 @@ def test_ctrl_c_between_two_attempts_to_connect(bench: Bench, one: BenchDevice) 
             begun = time.monotonic()
             work.signal(signal.SIGINT)
             said = work.end()
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < PATIENCE
     assert (said.code, said.results[0]["state"], link.connections) == (130, "cancelled", 3)
 
 
@@ -64,7 +64,7 @@ def test_killed_while_an_agent_is_installed(bench: Bench, one: BenchDevice) -> N
     with going(bench, "deploy", "-a", "mine", "-d", ONE) as work:
         assert eventually((one.home / "begun").exists)
         work.signal(signal.SIGKILL)
-    assert one.quiet(10)
+    assert one.quiet()
     assert eventually(lambda: not [path for path in one.home.rglob("agents/mine/*") if path.is_dir()])
     (one.home / "go").touch()
     again = fleet(bench, "dispatch", "-a", "mine", "-d", ONE, "--task", "x", "--cleanup")
@@ -99,7 +99,7 @@ def test_a_laptop_that_sleeps_longer_than_the_lease(
     try:
         until((one.home / "count").exists, "the task")
         client.send(signal.SIGSTOP)
-        assert one.quiet(PATIENCE), "the device waits for a laptop that sleeps"
+        assert one.quiet(), "the device waits for a laptop that sleeps"
         client.send(signal.SIGCONT)
         gone = client.end()
     finally:

@@ -126,9 +126,9 @@ def test_files_and_long_tasks_go_over_the_line(slot: Slot, tmp_path: Path) -> No
 
 def test_a_task_that_did_not_end_by_itself_takes_the_shell_with_it(slot: Slot, deck: BenchDevice) -> None:
     server = slot.server()
-    assert slot.do("sleep 60", timeout=1.0).state is State.TIMED_OUT
+    assert slot.do("sleep 600", timeout=1.0).state is State.TIMED_OUT
     assert slot.server() != server
-    assert slot.do("kill -9 $PPID; sleep 60").state is State.LOST
+    assert slot.do("kill -9 $PPID; sleep 600").state is State.LOST
     assert slot.do("echo well").stdout == b"well\n"
     assert slot.do("true", workdir="/nowhere").state is State.FAILED
     assert slot.do("echo well").stdout == b"well\n"
@@ -164,7 +164,7 @@ def test_a_link_that_breaks_costs_the_one_task(bench: Bench, tmp_path: Path) -> 
             assert slot.do("echo one").stdout == b"one\n"
             until(lambda: slot.stage.line is not None and slot.stage.line._kept is not None, "a line")
             link.cut_after(5_000)
-            lost = slot.do("touch begun; head -c 50000 /dev/zero; sleep 60", workdir="~")
+            lost = slot.do("touch begun; head -c 50000 /dev/zero; sleep 600", workdir="~")
             assert lost.state is State.LOST and (deck.home / "begun").exists()
             assert slot.do("echo three").stdout == b"three\n"
-    assert deck.quiet(10)
+    assert deck.quiet()

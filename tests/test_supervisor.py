@@ -194,7 +194,7 @@ def test_a_laptop_that_is_gone_ends_it(start: Start, task: str) -> None:
         ended = work.end()
         assert (ended.why, ended.left) == ("gone", ())
         assert work.alive() == 0
-        assert time.monotonic() - since < 20, "ten seconds are promised, and a busy machine has as many more"
+        assert time.monotonic() - since < PATIENCE, "ten seconds are promised, and a busy machine has more"
 
 
 @pytest.mark.parametrize("task", [STUBBORN, STAYERS["a daemon in a session of its own"]], ids=["stubborn", "daemon"])
@@ -204,7 +204,7 @@ def test_the_deadline_is_kept_on_the_device(start: Start, task: str) -> None:
         ended = work.end()
         assert (ended.why, ended.left, ended.stdout) == ("timed-out", (), b"begun\n")
         assert work.alive() == 0
-        assert 1 <= ended.seconds < 10
+        assert 1 <= ended.seconds < PATIENCE
 
 
 def test_the_laptop_may_say_that_time_is_over(start: Start) -> None:
@@ -232,14 +232,14 @@ def test_a_supervisor_that_was_killed_leaves_a_watcher_that_does_its_work(start:
         work.process.kill()
         work.process.wait()
         work.hang_up()
-        assert gone(str(place.tmp), 10), "the task, the timer or the watcher is left"
+        assert gone(str(place.tmp)), "the task, the timer or the watcher is left"
 
 
 def test_a_task_that_kills_its_supervisor_gains_nothing(start: Start, place: Place) -> None:
     with start("kill -KILL $PPID; setsid sleep 999 & sleep 998") as work:
         work.process.wait()
         work.hang_up()
-        assert gone(str(place.tmp), 10), "the task, the timer or the watcher is left"
+        assert gone(str(place.tmp)), "the task, the timer or the watcher is left"
 
 
 def test_the_first_cause_counts(start: Start) -> None:
@@ -272,12 +272,12 @@ def test_causes_without_end_are_one_and_nobody_else_is_ended(start: Start) -> No
 
 def test_a_task_has_the_grace_to_end_well(start: Start) -> None:
     task = "trap 'sleep 0.5 || sleep 1; echo saved; exit 9' TERM; echo begun; while :; do sleep 0.1 || sleep 1; done"
-    with start(task, ticks=50) as work:
+    with start(task, ticks=500) as work:
         work.until_said(b"begun")
         work.send(b"stop\n")
         ended = work.end()
         assert (ended.status, ended.why, ended.stdout) == (9, "cancelled", b"begun\nsaved\n")
-        assert ended.seconds < 10
+        assert ended.seconds < PATIENCE
 
 
 def test_a_task_without_grace_is_killed_at_once(start: Start) -> None:
@@ -287,7 +287,7 @@ def test_a_task_without_grace_is_killed_at_once(start: Start) -> None:
         work.send(b"stop\n")
         ended = work.end()
         assert (ended.status, ended.why) == (137, "cancelled")
-        assert time.monotonic() - since < 15
+        assert time.monotonic() - since < PATIENCE
 
 
 def test_words_that_nobody_understands_are_passed_over(start: Start, place: Place) -> None:
@@ -427,7 +427,7 @@ def test_a_laptop_that_falls_silent_ends_the_task_when_its_lease_is_over(start: 
         work.until_said(b"begun")
         ended = work.end()
         assert (ended.why, ended.left) == ("gone", ())
-        assert ended.seconds < 10
+        assert ended.seconds < PATIENCE
         assert work.alive() == 0
 
 
@@ -496,7 +496,7 @@ def login(request: pytest.FixtureRequest, bench: Bench) -> Iterator[Start]:
         return supervised(task, [*bench.ssh(name), scripts.COMMAND], None, **more)
 
     yield start
-    assert device.quiet(10)
+    assert device.quiet()
     assert list((device.home / "ours").iterdir()) == [], "a run's folder was left behind"
 
 
@@ -512,7 +512,7 @@ def test_over_ssh_a_killed_laptop_ends_everything(login: Start) -> None:
         work.until_said(b"begun")
         assert work.alive() > 1
         work.process.kill()
-        assert work.nothing_left(10)
+        assert work.nothing_left()
 
 
 def test_over_ssh_the_word_stop_ends_everything(login: Start) -> None:
@@ -537,8 +537,8 @@ def test_over_ssh_a_thousand_children_are_ended(bench: Bench) -> None:
     with supervised(THOUSAND, [*bench.ssh("deck"), scripts.COMMAND]) as work:
         work.until_said(b"begun")
         work.process.kill()
-        assert work.nothing_left(10)
-        assert device.quiet(10)
+        assert work.nothing_left()
+        assert device.quiet()
 
 
 def test_over_ssh_a_cut_link_ends_everything(bench: Bench) -> None:
@@ -550,6 +550,6 @@ def test_over_ssh_a_cut_link_ends_everything(bench: Bench) -> None:
         with supervised(STUBBORN, [*command[:-1], target, scripts.COMMAND]) as work:
             work.until_said(b"begun")
             link.cut()
-            assert work.nothing_left(10)
-            assert device.quiet(10)
+            assert work.nothing_left()
+            assert device.quiet()
             assert not Path(tempfile.gettempdir(), f"fleet-tasks-{work.id}").exists()

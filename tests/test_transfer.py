@@ -317,7 +317,7 @@ def test_an_upload_that_ends_early_leaves_nothing(
         until(lambda: [p for p in device.home.glob(".fleet-tasks-*/big") if p.stat().st_size > 1_000_000], "the upload")
         client.send(ended)
         assert client.end().code == {signal.SIGKILL: -9, signal.SIGINT: 130}[ended]
-    assert device.quiet(10)
+    assert device.quiet()
     assert contents(device.home) == {"big": b"what was there before"}
 
 
@@ -332,7 +332,7 @@ def test_a_download_that_ends_early_leaves_no_file(bench: Bench, registry: Calla
         client.send(signal.SIGINT)
         assert client.end().code == 130
     assert list(back.iterdir()) == []
-    assert device.quiet(10)
+    assert device.quiet()
 
 
 def fake(bench: Bench, program: str, script: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from tests.bench.listening import Hostile
-from tests.bench.processes import Process, gone, processes
+from tests.bench.processes import TIDY, Process, gone, processes
 from tests.bench.seats import CLEAN_PATH, Seat
 from tests.bench.server import Sshd, shell_path
 
@@ -63,7 +63,7 @@ class BenchDevice:
         """What runs there: this device's home is its HOME, its folder, or in its command line."""
         return processes(str(self.home))
 
-    def quiet(self, seconds: float = 5.0) -> bool:
+    def quiet(self, seconds: float = TIDY) -> bool:
         """Whether all of that ends within so many seconds."""
         return gone(str(self.home), seconds)
 
@@ -169,7 +169,7 @@ class Bench:
         """The live processes whose command line or environment holds the text."""
         return processes(marker)
 
-    def gone(self, marker: str, seconds: float = 5.0) -> bool:
+    def gone(self, marker: str, seconds: float = TIDY) -> bool:
         """Whether every such process ends within so many seconds."""
         return gone(marker, seconds)
 

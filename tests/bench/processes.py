@@ -11,6 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+PATIENCE = 45.0
+"""Seconds that anything may take before a test gives up on it: far more than it does on a busy machine."""
+TIDY = 28.0
+"""Seconds that a device may take to be quiet again: less than a lease, after which silence alone would end a task."""
+
 
 @dataclass(frozen=True)
 class Process:
@@ -28,7 +33,7 @@ def processes(marker: str) -> list[Process]:
     return [p for p in found if p.pid != os.getpid() and marker in f"{p.command}\n{p.environment}\n{p.folder}"]
 
 
-def gone(marker: str, seconds: float = 5.0) -> bool:
+def gone(marker: str, seconds: float = TIDY) -> bool:
     """Whether every such process ends within so many seconds."""
     until = time.monotonic() + seconds
     while processes(marker):
