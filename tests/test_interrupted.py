@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.bench import Bench, BenchDevice, relay
-from tests.client import PATIENCE, Client, until
+from tests.bench import PATIENCE, Bench, BenchDevice, relay
+from tests.client import Client, until
 from tests.program import fleet
 from tests.runs import ONE, eventually, going
 

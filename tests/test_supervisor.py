@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from fleet_tasks import scripts
-from tests.bench import CLEAN_PATH, POSIX, Bench, gone, relay
-from tests.supervised import PATIENCE, SHELLS, Supervised, supervised
+from tests.bench import CLEAN_PATH, PATIENCE, POSIX, Bench, gone, relay
+from tests.supervised import SHELLS, Supervised, supervised
 
 Start = Callable[..., AbstractContextManager[Supervised]]
 
