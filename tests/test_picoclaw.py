@@ -234,6 +234,27 @@ def test_deployed_asked_and_removed(world: World) -> None:
     assert world.device.quiet()
 
 
+def test_the_link_follows_an_update_and_leaves_one_that_is_not_ours(
+    bench: Bench, endpoint: Models, tmp_path: Path
+) -> None:
+    world = World(bench, endpoint, bench.device("deck"), {})
+    link = world.device.home / ".local" / "bin" / "picoclaw"
+    for version in ("0.2.8", "0.2.9"):
+        file = tmp_path / version
+        file.write_bytes(binary(version))
+        world.agent = {"source": str(file)}
+        assert world.fleet("deploy", "-d", "deck").code == 0
+        assert f"VERSION = '{version}'" in link.read_text()
+    assert [each.name for each in link.parent.iterdir()] == ["picoclaw"]
+    link.unlink()
+    link.symlink_to("/of/the/users/own")
+    world.agent = {"source": str(tmp_path / "0.2.8")}
+    assert world.fleet("deploy", "-d", "deck").code == 0
+    assert str(link.readlink()) == "/of/the/users/own"
+    assert world.fleet("teardown", "-d", "deck", "--verify").code == 0
+    assert str(link.readlink()) == "/of/the/users/own"
+
+
 def test_the_first_dispatch_brings_it_along(world: World) -> None:
     assert world.dispatch("first")["stdout"] == "MOCK-REPLY: first\n"
 

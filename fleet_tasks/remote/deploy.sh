@@ -88,10 +88,16 @@ ft_install() {
     [ -n "$ft_link" ] && ft_make_link
 }
 
-# A link to the agent's program where shells look for programs, when nothing is there.
+# A link to the agent's program where shells look for programs, when nothing is there but one to an earlier version.
 ft_make_link() {
     ft_at=$HOME/.local/bin/${ft_link##*/}
-    [ -e "$ft_at" ] || [ -L "$ft_at" ] && return
+    if [ -L "$ft_at" ]; then
+        case $(ls -l "$ft_at") in
+        *"-> $ft_agents/"*) ln -s "$ft_agents/$ft_wanted/$ft_link" "$ft_at.$ft_id" && mv -f "$ft_at.$ft_id" "$ft_at" ;;
+        esac
+        return
+    fi
+    [ -e "$ft_at" ] && return
     ft_top=$HOME/.local/bin
     if [ ! -d "$ft_top" ]; then
         mkdir -p "$ft_top" || return
