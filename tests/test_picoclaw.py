@@ -554,6 +554,18 @@ def test_a_home_that_is_of_no_use_is_named_and_nothing_is_half_installed(
 
 
 @linux
+@pytest.mark.parametrize(("kind", "code", "says"), DISKS)
+def test_a_home_setting_that_is_of_no_use_is_named_too(world: World, kind: str, code: str, says: str) -> None:
+    place = world.device.home / "disk"
+    place.mkdir()
+    world.more = {"home": str(place)}
+    with mounted(world.device, place, kind):
+        error = world.fleet("deploy", "-d", "deck", "-f", "json").results[0]["error"]
+    assert error["code"] == code
+    assert says.lower() in error["message"].lower()
+
+
+@linux
 @pytest.mark.parametrize("kind", [kind for kind, _, _ in DISKS])
 def test_a_temporary_folder_that_is_of_no_use(world: World, kind: str) -> None:
     temporary = world.device.home / "tmp"

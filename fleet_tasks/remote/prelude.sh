@@ -45,7 +45,11 @@ ft_has() { command -v "$1" >/dev/null; }
 
 # ft_make FOLDER: makes it, parents too; fails with the code that fits.
 ft_make() {
-    ft_said=$(mkdir -p -- "$1" 2>&1) && return
+    ft_said=$(mkdir -p -- "$1" 2>&1) || ft_refuse_place
+}
+
+# A place where nothing can be made or written, by what the system said of it in ft_said.
+ft_refuse_place() {
     case $ft_said in
     *[Nn]o\ space* | *[Qq]uota*) ft_fail no-space "$ft_said" ;;
     *[Rr]ead-only* | *[Pp]ermission*) ft_fail home-read-only "$ft_said" ;;
@@ -74,7 +78,7 @@ ft_make_base() {
     [ -d "$ft_base" ] && ft_top=
     ft_make "$ft_base"
     chmod 700 "$ft_base"
-    printf 'made %s\n' "$ft_top" >"$ft_base/manifest" || ft_fail no-space "Cannot write into $ft_base."
+    ft_said=$({ printf 'made %s\n' "$ft_top" >"$ft_base/manifest"; } 2>&1) || ft_refuse_place
 }
 
 # ft_expand PATH: a path of the user's, relative to the home unless absolute, into ft_path.
@@ -94,9 +98,9 @@ ft_open_run() {
     if [ -n "$ft_home" ]; then
         ft_find_base
         ft_make "$ft_base"
-        ft_try_run "$ft_base/$ft_name" || ft_refuse_run
+        ft_try_run "$ft_base/$ft_name" || ft_refuse_place
     else
-        ft_try_run "${TMPDIR:-/tmp}/$ft_name" || ft_try_run "${HOME:-/nonexistent}/.$ft_name" || ft_refuse_run
+        ft_try_run "${TMPDIR:-/tmp}/$ft_name" || ft_try_run "${HOME:-/nonexistent}/.$ft_name" || ft_refuse_place
     fi
     printf '%s\n' "$ft_about" >"$ft_run/about" && ft_note_supervisor "$ft_self" || ft_fail no-space "Cannot write into $ft_run."
 }
@@ -123,12 +127,4 @@ ft_goes_on() {
     ft_pid=
     ft_then=
     read -r ft_pid ft_then <"$1/supervisor" && ft_find_boot && [ "$ft_then" = "$ft_boot" ] && kill -0 "$ft_pid"
-}
-
-ft_refuse_run() {
-    case $ft_said in
-    *[Nn]o\ space* | *[Qq]uota*) ft_fail no-space "$ft_said" ;;
-    *[Rr]ead-only* | *[Pp]ermission*) ft_fail home-read-only "$ft_said" ;;
-    *) ft_fail home-missing "$ft_said" ;;
-    esac
 }

@@ -8,7 +8,7 @@ main() {
     ft_run=$ft_target/.fleet-tasks-$ft_id
     ft_said=$(mkdir -m 700 -- "$ft_run" 2>&1) || {
         ft_run=
-        ft_refuse_run
+        ft_refuse_place
     }
     ft_receive "$ft_run"
     ft_place "$ft_run" "$ft_target" || ft_fail transfer-failed "Cannot put the files into $ft_target."
