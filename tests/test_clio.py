@@ -192,6 +192,15 @@ def test_a_refused_key_is_a_failure(bench: Bench, tmp_path: Path, tree: Path, en
     assert error["message"] == f"CLIO failed: {where} answered with 401: Incorrect API key provided."
 
 
+def test_what_it_waited_for_shows_when_it_is_ended(
+    bench: Bench, tmp_path: Path, tree: Path, endpoint: Models
+) -> None:
+    endpoint.usual = Answer(status=429)  # upon which it waits for a minute
+    result = Deck(bench, tmp_path, tree, endpoint).dispatch("hello", "--timeout", "6").results[0]
+    assert result["state"] == "timed-out"
+    assert "answered with 429: Rate limit reached." in result["stderr"]
+
+
 def test_what_is_missing_is_said_before_any_connection(bench: Bench, tmp_path: Path, endpoint: Models) -> None:
     deck = Deck(bench, tmp_path, STAND_IN, endpoint)
     text = deck.registry.read_text()

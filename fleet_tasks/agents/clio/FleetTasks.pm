@@ -159,6 +159,7 @@ sub complaining {
     $said =~ s/\s+/ /g;
     my $how = $status == 599 ? 'cannot be reached' : "answered with $status";
     print {*STDERR} "FleetTasks: $url $how", ( length $said ? ': ' . substr( $said, 0, 200 ) : () ), "\n";
+    STDERR->flush;    # CLIO has standard error buffered, and may wait for a minute now, and be ended meanwhile
     return $answer;
 }
 
@@ -254,6 +255,7 @@ sub heads {
     return ( $status, $reason, %told );
 }
 
+require IO::Handle;
 require POSIX;
 require Errno;
 

@@ -56,6 +56,7 @@ sub ask {
         my $answer = CLIO::Compat::HTTP->new( timeout => 60 )->request($request);
         return decode_json( $answer->{content} ) if $answer->{success};
         return 'Unknown error in workflow orchestration' if $answer->{status} == 599;
+        sleep 60 if $answer->{status} == 429;
     }
     return 'Maximum retries exceeded: Authentication token refreshed. Retrying request...';
 }
