@@ -190,11 +190,10 @@ def test_a_refused_key_is_a_failure(bench: Bench, tmp_path: Path, tree: Path, en
     assert (said.code, error["code"]) == (1, "agent-failed")
     where = f"{endpoint.url}/v1/chat/completions"
     assert error["message"] == f"CLIO failed: {where} answered with 401: Incorrect API key provided."
+    assert error["guidance"].startswith("Check the provider's key")
 
 
-def test_what_it_waited_for_shows_when_it_is_ended(
-    bench: Bench, tmp_path: Path, tree: Path, endpoint: Models
-) -> None:
+def test_what_it_waited_for_shows_when_it_is_ended(bench: Bench, tmp_path: Path, tree: Path, endpoint: Models) -> None:
     endpoint.usual = Answer(status=429)  # upon which it waits for a minute
     result = Deck(bench, tmp_path, tree, endpoint).dispatch("hello", "--timeout", "6").results[0]
     assert result["state"] == "timed-out"

@@ -207,6 +207,15 @@ class ScriptedAgent:
         return None
 
 
+REFUSED: Mapping[int, str] = {
+    401: "Check the provider's key: its variable in the environment, or secrets: in fleet.yaml.",
+    403: "Check what the provider's key may do.",
+    404: "Check model: and the provider's api_base: in fleet.yaml.",
+    429: "Wait a while, or visit fewer devices at once: -j 4",
+}
+"""What to do when a model's provider refuses, by the status that it answered with."""
+
+
 def failure_sentence(status: int | None) -> str:
     """How a process that did not exit with 0 ended."""
     if status is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fleet_tasks.agents.contract import Outcome, failure_sentence
+from fleet_tasks.agents.contract import REFUSED, Outcome, failure_sentence
 from fleet_tasks.results import Problem
 
 ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
@@ -13,6 +13,7 @@ RESPONSE = re.compile(r"^\[RESPONSE\] ?", re.MULTILINE)
 REASON = re.compile(r"^\[(?:ERROR|SYSTEM)\] (.*)", re.MULTILINE)
 REFUSAL = re.compile(r"^FleetTasks: (.*)", re.MULTILINE)
 """What FleetTasks.pm writes to standard error when a model's endpoint refuses: CLIO's own words for it say little."""
+STATUS = re.compile(r" answered with (\d{3})\b")
 LONGEST = 200
 """Characters of its own words that a sentence repeats."""
 
@@ -36,7 +37,10 @@ def judge(outcome: Outcome) -> Problem | None:
     reasons = REASON.findall(text[: found.start()] if found else text)
     refusals = REFUSAL.findall(plain(outcome.stderr))
     if reasons or refusals:
-        return Problem("agent-failed", f"CLIO failed: {(refusals or reasons)[-1].strip()[:LONGEST]}")
+        reason = (refusals or reasons)[-1].strip()
+        status = STATUS.search(reason) if refusals else None
+        guidance = REFUSED.get(int(status[1]), "") if status else ""
+        return Problem("agent-failed", f"CLIO failed: {reason[:LONGEST]}", guidance)
     said = plain(outcome.stderr).strip().rpartition("\n")[2].strip()[:LONGEST]
     if found:
         return Problem("agent-failed", "CLIO's answer is empty.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fleet_tasks.agents.contract import Outcome, failure_sentence
+from fleet_tasks.agents.contract import REFUSED, Outcome, failure_sentence
 from fleet_tasks.results import Problem
 
 OURS = {73: "no-space", 78: "agent-unready"}
@@ -19,13 +19,6 @@ _BANNER = re.compile(r"\A\s*(?:(?:\x1b\[[0-9;]*m|[ \t\r\u2500-\u259f])*\n)*")
 _LOG = re.compile(r"^\d\d:\d\d:\d\d (?:\x1b\[[0-9;]*m)?[A-Z]{3}(?:\x1b\[[0-9;]*m)? .*\n?", re.MULTILINE)
 _STATUS = re.compile(r"[Ss]tatus:? (\d{3})|\((\d{3})\)")
 _MESSAGE = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)')
-
-GUIDANCE = {
-    401: "Check the provider's key: its variable in the environment, or secrets: in fleet.yaml.",
-    403: "Check what the provider's key may do.",
-    404: "Check model: and the provider's api_base: in fleet.yaml.",
-    429: "Wait a while, or visit fewer devices at once: -j 4",
-}
 
 
 def cut(stdout: bytes) -> bytes:
@@ -74,7 +67,7 @@ def _refused(outcome: Outcome) -> Problem:
     message = _MESSAGE.search(reason)
     detail = message[1] if message else reason.partition("Body:")[2].strip() or reason
     return Problem(
-        "agent-failed", f"The model's provider refused with {number}: {_one_line(detail)}", GUIDANCE.get(number, "")
+        "agent-failed", f"The model's provider refused with {number}: {_one_line(detail)}", REFUSED.get(number, "")
     )
 
 
