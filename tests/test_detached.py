@@ -54,8 +54,8 @@ def test_ps_lists_it_until_it_is_followed(bench: Bench, one: BenchDevice) -> Non
     run = detach(bench, waits_for(one.home / "go", after="exit 3"))
     (row,) = fleet(bench, "ps", "-f", "json").document["runs"]
     assert (row["run"], row["command"], row["devices"], row["summary"]["running"]) == (run, "run", [ONE], 1)
-    text = fleet(bench, "ps").stdout
-    assert run in text and "1 running" in text
+    heads, told = fleet(bench, "ps").stdout.splitlines()
+    assert "DEVICES" in heads and told.startswith(run) and f" {ONE} " in told and told.endswith("1 running")
     (one.home / "go").touch()
     assert one.quiet()
     (row,) = fleet(bench, "ps", "--run", run[:12], "-f", "json").document["runs"]
@@ -304,6 +304,13 @@ def test_get_knows_the_runs_own_workdir_and_devices(bench: Bench, one: BenchDevi
     refused = fleet(bench, "get", "--run", run, "-d", TWO, "--fetch", "file")
     assert refused.code == 2 and f"has no part on {TWO}" in refused.stderr
     assert fleet(bench, "stop", "--run", run).code == 0
+
+
+def test_get_says_that_a_followed_runs_folder_is_gone(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, "echo here >file")
+    assert fleet(bench, "follow", "--run", run).code == 0
+    (entry,) = fleet(bench, "get", "--run", run, "--fetch", "file", "-f", "json").results
+    assert entry["error"]["code"] == "transfer-failed" and "was followed" in entry["error"]["message"]
 
 
 # -- ended ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from fleet_tasks.results import Report, Result, State
 
 _CELL = 200
 _COLUMNS = {
-    "runs": ("run", "command", "started", "seconds", "summary"),
+    "runs": ("run", "command", "started", "seconds", "devices", "summary"),
     "devices": ("name", "host", "user", "port", "agent", "model", "arch", "tags", "description"),
     "groups": ("name", "devices", "description"),
 }

@@ -153,7 +153,7 @@ def get(
     """Copy files and folders from the devices.
 
     Each device has a folder of its own below --into. With --run they come from where that detached
-    run works.
+    run works, until it is followed to its end: then that folder goes.
 
         fab get --all --fetch "logs/*.log" --into collected
     """
