@@ -113,6 +113,12 @@ def test_zips_are_unpacked_as_well(host: Releases) -> None:
     assert got.path.read_bytes() == PROGRAM
 
 
+def test_an_archive_without_the_program_is_named_as_it_is_published(host: Releases) -> None:
+    host.publish(REPOSITORY, "v0.2.9", {NAME: tar({"other": b""})})
+    with pytest.raises(ReleaseUnavailable, match=f"^There is no file picoclaw in the archive {NAME}.$"):
+        get(host)
+
+
 def test_names_that_are_not_there_or_mean_several_are_named(host: Releases) -> None:
     host.publish(REPOSITORY, "v1.0.0", {"a-linux": b"1", "b-linux": b"2"})
     with pytest.raises(WrongPlatform, match=r"v1.0.0 has no c or d; it has a-linux, b-linux"):
@@ -355,7 +361,7 @@ def test_only_the_wanted_member_is_taken(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "into").mkdir()
     archive = packed(tmp_path, data)
     assert files.is_archive(archive)
-    assert files.unpack(archive, "picoclaw", tmp_path / "into").read_bytes() == PROGRAM
+    assert files.unpack(archive, "picoclaw", tmp_path / "into", "it").read_bytes() == PROGRAM
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["archive", "member"]
 
 
@@ -392,13 +398,13 @@ def device() -> bytes:
 )
 def test_archives_that_are_no_good(tmp_path: Path, data: bytes, says: str) -> None:
     with pytest.raises(ReleaseUnavailable, match=says):
-        files.unpack(packed(tmp_path, data), "picoclaw", tmp_path)
+        files.unpack(packed(tmp_path, data), "picoclaw", tmp_path, "it")
 
 
 def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "BIGGEST", 1 << 20)
     with pytest.raises(ReleaseUnavailable, match="is larger than 1 MB"):
-        files.unpack(packed(tmp_path, tar({"picoclaw": bytes(2 << 20)})), "picoclaw", tmp_path)
+        files.unpack(packed(tmp_path, tar({"picoclaw": bytes(2 << 20)})), "picoclaw", tmp_path, "it")
 
 
 def test_a_download_without_end_is_given_up(host: Releases, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,9 @@ def _from_disk(wish: Wish, path: Path, cache: Cache) -> Fetched:
         copy = cache.find(digest, path.name)
         if copy is None:
             with cache.room(digest, path.name) as room:
-                made = files.unpack(path, wish.member, room.place) if packed else files.copied(path, room.place)
+                made = (
+                    files.unpack(path, wish.member, room.place, path.name) if packed else files.copied(path, room.place)
+                )
                 copy = room.keep(made, digest, verified=True)
     return Fetched(copy.path, f"local-{digest[:12]}", copy.sha256)
 
@@ -181,7 +183,9 @@ def _download(wish: Wish, cache: Cache, tag: str, asset: Asset, expected: set[st
         digest = web.download(asset.url, raw, size=asset.size, plain=trusted)
         for each in expected:
             _compare(each, digest, asset.url)
-        path = files.unpack(raw, wish.member, room.place) if wish.member and files.is_archive(raw) else raw
+        path = raw
+        if wish.member and files.is_archive(raw):
+            path = files.unpack(raw, wish.member, room.place, asset.name)
         return room.keep(path, digest, verified=bool(expected))
 
 

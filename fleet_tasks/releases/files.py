@@ -57,8 +57,8 @@ def copied(path: Path, folder: Path) -> Path:
         raise ReleaseUnavailable(f"{path} cannot be copied: {error.strerror}.") from error
 
 
-def unpack(archive: Path, member: str, folder: Path) -> Path:
-    """The archive's file called ``member``, wherever in it, as a new file in ``folder``.
+def unpack(archive: Path, member: str, folder: Path, name: str) -> Path:
+    """The archive's file called ``member``, wherever in it, as a new file in ``folder``; ``name`` is the archive's own.
 
     Raises ReleaseUnavailable when there is none, when it is no plain file, too large, or the archive is damaged.
     """
@@ -67,17 +67,17 @@ def unpack(archive: Path, member: str, folder: Path) -> Path:
     place = folder / "member"
     try:
         with place.open("xb") as target:
-            found = (_from_zip if zipped else _from_tar)(archive, member, target)
+            found = (_from_zip if zipped else _from_tar)(archive, member, target, name)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
-        raise ReleaseUnavailable(f"{archive.name} is a damaged archive: {error}.") from error
+        raise ReleaseUnavailable(f"{name} is a damaged archive: {error}.") from error
     except OSError as error:
-        raise ReleaseUnavailable(f"{archive.name} cannot be unpacked: {error.strerror or error}.") from error
+        raise ReleaseUnavailable(f"{name} cannot be unpacked: {error.strerror or error}.") from error
     if not found:
-        raise ReleaseUnavailable(f"There is no file {member} in the archive {archive.name}.")
+        raise ReleaseUnavailable(f"There is no file {member} in the archive {name}.")
     return place
 
 
-def _from_tar(archive: Path, member: str, target: IO[bytes]) -> bool:
+def _from_tar(archive: Path, member: str, target: IO[bytes], name: str) -> bool:
     with tarfile.open(archive, "r:*") as tar:
         for number, entry in enumerate(tar):
             if number > MEMBERS:
@@ -85,21 +85,21 @@ def _from_tar(archive: Path, member: str, target: IO[bytes]) -> bool:
             if _wanted(entry.name, member):
                 source = tar.extractfile(entry) if entry.isreg() else None
                 if source is None:
-                    raise _no_file(archive, member)
-                _copy(source, target, archive)
+                    raise _no_file(name, member)
+                _copy(source, target, name)
                 return True
     return False
 
 
-def _from_zip(archive: Path, member: str, target: IO[bytes]) -> bool:
+def _from_zip(archive: Path, member: str, target: IO[bytes], name: str) -> bool:
     with zipfile.ZipFile(archive) as packed:
         for entry in packed.infolist()[:MEMBERS]:
             if _wanted(entry.filename, member):
                 kind = stat.S_IFMT(entry.external_attr >> 16)
                 if entry.is_dir() or entry.flag_bits & 1 or kind not in (0, stat.S_IFREG):
-                    raise _no_file(archive, member)
+                    raise _no_file(name, member)
                 with packed.open(entry) as source:
-                    _copy(source, target, archive)
+                    _copy(source, target, name)
                 return True
     return False
 
@@ -110,14 +110,14 @@ def _wanted(name: str, member: str) -> bool:
     return parts[-1] == member and not name.startswith("/") and ".." not in parts
 
 
-def _copy(source: IO[bytes], target: IO[bytes], archive: Path) -> None:
+def _copy(source: IO[bytes], target: IO[bytes], name: str) -> None:
     copied = 0
     while piece := source.read(PIECE):
         copied += len(piece)
         if copied > BIGGEST:
-            raise ReleaseUnavailable(f"What is in {archive.name} is larger than {BIGGEST >> 20} MB.")
+            raise ReleaseUnavailable(f"What is in {name} is larger than {BIGGEST >> 20} MB.")
         target.write(piece)
 
 
-def _no_file(archive: Path, member: str) -> ReleaseUnavailable:
-    return ReleaseUnavailable(f"{member} in {archive.name} is no plain file, so it is not used.")
+def _no_file(name: str, member: str) -> ReleaseUnavailable:
+    return ReleaseUnavailable(f"{member} in {name} is no plain file, so it is not used.")

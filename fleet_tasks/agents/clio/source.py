@@ -58,7 +58,7 @@ def find(settings: AgentSettings) -> Path:
             return path
     names = (settings.asset,) if settings.asset else ASSETS
     got = fetch(Wish(source, names, checksum=settings.checksum, api=settings.releases_api))
-    return laid_out(got.path, folder(os.environ) / "trees" / got.sha256[:16])
+    return laid_out(got.path, folder(os.environ) / "trees" / got.sha256[:16], source)
 
 
 def installed() -> Path | None:
@@ -68,8 +68,11 @@ def installed() -> Path | None:
     return top if top and (top / "lib" / "CLIO").is_dir() else None
 
 
-def laid_out(archive: Path, place: Path) -> Path:
-    """The archive's tree in ``place``, in one step; only plain files, only those a device needs, by names of ours."""
+def laid_out(archive: Path, place: Path, origin: str) -> Path:
+    """The archive's tree in ``place``, in one step; only plain files, only those a device needs, by names of ours.
+
+    ``origin`` is where the archive came from, for what there is to say about it.
+    """
     if place.is_dir():
         note_use(place)
         return place
@@ -82,12 +85,13 @@ def laid_out(archive: Path, place: Path) -> Path:
                 with (room / name).open("wb") as file:
                     shutil.copyfileobj(content, file)
             if not any(room.iterdir()):
-                raise ReleaseUnavailable(f"There is no CLIO in the archive {archive.name}.")
+                raise ReleaseUnavailable(f"There is no CLIO in the archive of {origin}.")
             if not place.is_dir():  # another process may have been faster, with the same bytes
                 room.rename(place)
         prune(place.parent)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ReleaseUnavailable(f"{archive.name} cannot be unpacked: {error}.") from error
+        why = str(error).rstrip(".")
+        raise ReleaseUnavailable(f"The archive of {origin} cannot be unpacked: {why}.") from error
     return place
 
 
@@ -111,7 +115,7 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     for number, (name, length, content) in enumerate(_entries(archive)):
         size += length
         if number > MEMBERS or size > BIGGEST:
-            raise ReleaseUnavailable(f"{archive.name} is too large to be CLIO.")
+            raise ReleaseUnavailable("The archive is too large to be CLIO.")
         parts = [part for part in name.split("/") if part not in ("", ".")]
         parts = parts if parts and parts[0] in PARTS else parts[1:]
         if parts and parts[0] in PARTS and ".." not in parts and (len(parts) > 1) == (parts[0] == "lib"):
