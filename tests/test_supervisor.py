@@ -242,6 +242,19 @@ def test_a_task_that_kills_its_supervisor_gains_nothing(start: Start, place: Pla
         assert gone(str(place.tmp)), "the task, the timer or the watcher is left"
 
 
+def test_a_supervisor_killed_the_moment_the_task_is_there(
+    start: Start, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, begun = scripts.shell_file, "    ft_child=$!\n"
+    assert real("supervisor").count(begun) == 1
+    monkeypatch.setattr(scripts, "shell_file", lambda name: real(name).replace(begun, f"{begun}    sleep 3\n"))
+    with start("kill -KILL $PPID; echo begun >&2; setsid sleep 999 & sleep 998") as work:
+        work.process.wait()
+        work.hang_up()
+        assert gone(str(place.tmp)), "nobody was there yet to notice"
+        assert gone(work.mark)
+
+
 def test_the_first_cause_counts(start: Start) -> None:
     with start(STUBBORN.replace("trap ''", "trap 'echo asked'"), ticks=5) as work:
         work.until_said(b"begun")

@@ -16,12 +16,6 @@ ft_read_clock() {
     ft_clock=${ft_clock%.*}${ft_clock#*.}
 }
 
-# Sets ft_self in a subshell, where $$ is still its parent.
-ft_find_self() {
-    # shellcheck disable=SC2016 # the inner shell tells the process id of this subshell
-    read -r ft_self _ </proc/self/stat || ft_self=$(exec sh -c 'echo "$PPID"')
-}
-
 # Lets the task go on without us: a supervisor in the background, streams and exit status in files of the run's
 # folder, which stays until somebody has fetched what is in it.
 ft_go_on_alone() {
@@ -32,7 +26,6 @@ ft_go_on_alone() {
         ft_read_clock
         ft_began=$ft_clock
         ft_start sh "$ft_run/agent.sh"
-        ft_note_child
         ft_await
         ft_read_clock
         printf '%s\n' "$((ft_clock - ft_began))" >"$ft_run/took"
@@ -78,7 +71,6 @@ ft_dispatch() {
     if [ -n "$ft_detach" ]; then ft_go_on_alone; fi
     ft_say started "$ft_self"
     ft_start sh "$ft_run/agent.sh"
-    ft_note_child
     ft_await
     # What it would still read is not for it, where another task may follow on the channel.
     wait "$ft_watcher"

@@ -34,9 +34,22 @@ ft_print() {
     esac
 }
 
+# Sets ft_self in a subshell, where $$ is still its parent.
+ft_find_self() {
+    # shellcheck disable=SC2016 # the inner shell tells the process id of this subshell
+    read -r ft_self _ </proc/self/stat || ft_self=$(exec sh -c 'echo "$PPID"')
+}
+
+# Notes what has to be ended when the supervisor does not, or is no more.
+ft_note_child() {
+    ft_find_self
+    printf '%s %s %s\n' "$ft_self" "$ft_mark" "$ft_timer" >"$ft_run/child"
+}
+
 # ft_become COMMAND...: in a process of its own, turns it into the task.
 ft_become() {
     trap - PIPE
+    [ -n "$ft_run" ] && ft_note_child
     ft_environment
     export FLEET_MARK="$ft_mark"
     cd "$ft_workdir" || exit 127
@@ -60,16 +73,17 @@ ft_start() {
     trap '"$ft_react" cancelled' USR2
     (ft_tell_time) >/dev/null 3<&- 4>&- 5>&- &
     ft_timer=$!
+    # Before the task, which may kill us as soon as it is there.
+    if [ -z "${ft_detach:-}" ]; then
+        (ft_watch) >/dev/null 4>&- 5>&- &
+        ft_watcher=$!
+    fi
     if [ -n "${ft_stdin:-}" ]; then
         ft_print "$ft_stdin" | ft_become "$@" &
     else
         ft_become "$@" &
     fi
     ft_child=$!
-    if [ -z "${ft_detach:-}" ]; then
-        (ft_watch) >/dev/null 4>&- 5>&- &
-        ft_watcher=$!
-    fi
     ft_react=ft_stop
     trap '"$ft_react" gone' TERM
 }
@@ -116,6 +130,7 @@ ft_watch() {
     done
     kill -USR1 "$ft_self" && return
     # The supervisor was killed: what it would have done is done here.
+    [ -n "$ft_run" ] && read -r ft_child ft_mark ft_timer <"$ft_run/child"
     ft_end
     kill "$ft_timer"
     ft_drop
@@ -237,8 +252,7 @@ ft_pause() {
 }
 
 ft_signal() {
-    [ -n "$ft_child" ] || return
-    kill "-$1" "-$ft_child" || kill "-$1" "$ft_child"
+    [ -n "$ft_child" ] && { kill "-$1" "-$ft_child" || kill "-$1" "$ft_child"; }
     # shellcheck disable=SC2086 # a list of process ids
     [ -n "$ft_left" ] && kill "-$1" $ft_left
 }
@@ -312,6 +326,3 @@ ft_judge() {
     ft_left="$ft_left $1"
     case $ft_known in *" $1 "*) ;; *) ft_known="$ft_known$1 " ;; esac
 }
-
-# Notes what whoever stops the run has to end when we do not, or are no more.
-ft_note_child() { printf '%s %s %s\n' "$ft_child" "$ft_mark" "$ft_timer" >"$ft_run/child"; }
