@@ -49,7 +49,10 @@ def starts(device: BenchDevice) -> int:
 
 
 def nothing_left(device: BenchDevice) -> bool:
-    return device.quiet() and eventually(lambda: not _own_folders(device))
+    if not device.quiet():
+        return False
+    assert eventually(lambda: not _own_folders(device)), _own_folders(device)
+    return True
 
 
 def _own_folders(device: BenchDevice) -> list[Path]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -36,8 +37,9 @@ def processes(marker: str) -> list[Process]:
 def gone(marker: str, seconds: float = TIDY) -> bool:
     """Whether every such process ends within so many seconds."""
     until = time.monotonic() + seconds
-    while processes(marker):
+    while left := processes(marker):
         if time.monotonic() > until:
+            sys.stderr.writelines(f"still there after {seconds:g} s: {process}\n" for process in left)
             return False
         time.sleep(0.02)
     return True
