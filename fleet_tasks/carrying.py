@@ -52,7 +52,7 @@ class Carrying:
             members, lambda c, notify: self._counted(worker.visit(visits[c.login.device], c, notify)), plan.parallel
         ):
             if isinstance(item, Result) and self._history is not None and not self._is_away(item):
-                self._history.record(plan.run, item)
+                self._history.record(plan.run, item, again=plan.continues)
             yield item
 
     def _counted(self, results: Iterable[Result]) -> Iterator[Result]:

@@ -23,6 +23,11 @@ class Action(StrEnum):
     FOLLOW = "follow"
     STOP = "stop"
 
+    @property
+    def shown(self) -> str:
+        """The word a document has for it: following a dispatch is part of that dispatch."""
+        return (Action.DISPATCH if self is Action.FOLLOW else self).value
+
 
 @dataclass(frozen=True)
 class Send:

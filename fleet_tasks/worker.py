@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fleet_tasks import actions
-from fleet_tasks.actions.stage import Clock, Stage, failed, shown
+from fleet_tasks.actions.stage import Clock, Stage, failed
 from fleet_tasks.agents.contract import Agent
 from fleet_tasks.connection import DeviceConnection
 from fleet_tasks.devices import Device
@@ -71,7 +71,7 @@ class Worker:
         for job in visit.jobs:
             if trouble is not None and not job.always:
                 if job.reported:
-                    yield replace(trouble, action=shown(job.action), agent=job.agent, task_id=job.task_id)
+                    yield replace(trouble, action=job.action.shown, agent=job.agent, task_id=job.task_id)
                 continue
             result = self._once(stage, job)
             if job.reported:

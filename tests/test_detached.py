@@ -147,8 +147,23 @@ def test_two_follow_at_once(bench: Bench, one: BenchDevice) -> None:
         (one.home / "go").touch()
         ends = [left.end(), right.end()]
     assert [(end.code, end.stdout) for end in ends] == [(1, f"{ONE}: first\n{ONE}: last\n")] * 2
-    assert remembered(run).results[0].exit_status == 5
+    (result,) = remembered(run).results
+    assert result.exit_status == 5
     assert nothing_left(one, run)
+
+
+def test_a_run_that_is_over_is_not_lost_because_it_is_stopped(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, "echo hi")
+    assert fleet(bench, "follow", "--run", run).code == 0
+    assert "nothing ran" in fleet(bench, "stop", "--run", run).stdout
+    (result,) = remembered(run).results
+    assert (result.state, result.stdout) == (State.DONE, b"hi\n")
+
+
+def test_history_has_one_entry_for_a_task_that_reconnects(bench: Bench, one: BenchDevice) -> None:
+    run = fleet(bench, "run", "-d", ONE, "--task", "echo hi", "--reconnect", "-f", "json").document["run"]
+    (result,) = remembered(run).results
+    assert (result.action, result.state, result.stdout) == ("dispatch", State.DONE, b"hi\n")
 
 
 def test_control_c_stops_following_and_nothing_else(bench: Bench, one: BenchDevice) -> None:

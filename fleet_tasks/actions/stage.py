@@ -17,7 +17,7 @@ from fleet_tasks.conversation import Conversation, Said, failure
 from fleet_tasks.devices import Device
 from fleet_tasks.errors import ConnectionLost, DeviceError, NotVerified
 from fleet_tasks.frames import Frame
-from fleet_tasks.jobs import Action, Job
+from fleet_tasks.jobs import Job
 from fleet_tasks.results import Chunk, Progress, Result, State
 from fleet_tasks.scripts import Script, build
 from fleet_tasks.secrets import Scrubber, Secret
@@ -179,7 +179,7 @@ def result(stage: Stage, job: Job, clock: Clock, state: State = State.DONE, **mo
     return Result(
         device=stage.device.name,
         host=stage.connection.login.address,
-        action=shown(job.action),
+        action=job.action.shown,
         state=state,
         agent=job.agent,
         task_id=job.task_id,
@@ -188,11 +188,6 @@ def result(stage: Stage, job: Job, clock: Clock, state: State = State.DONE, **mo
         started=clock.started,
         **more,
     )
-
-
-def shown(action: Action) -> str:
-    """The word a document has for an action: following a dispatch is part of that dispatch."""
-    return (Action.DISPATCH if action is Action.FOLLOW else action).value
 
 
 def guidance_values(stage: Stage) -> dict[str, object]:

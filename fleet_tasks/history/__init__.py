@@ -102,11 +102,16 @@ class History:
         """The tasks of a batch whose ends were recorded, as far as can be told."""
         return self._read(lambda db: queries.told(db, run)) if self._db is not None else set()
 
-    def record(self, run: str, result: Result) -> None:
-        """A result, at once and for good; a later result of running work takes the place of the earlier."""
+    def record(self, run: str, result: Result, *, again: bool = False) -> None:
+        """A result, at once and for good; a later result of running work takes the place of the earlier.
+
+        ``again`` is for those who read on in a run: an end that another of them told is not told once more.
+        """
         begun = self._begun.get(run)
 
         def work(db: sqlite3.Connection) -> None:
+            if again and queries.has_ended(db, run, result):
+                return
             if result.task_id is None:
                 queries.add_result(db, run, result)
             else:

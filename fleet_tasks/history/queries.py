@@ -25,6 +25,9 @@ _OPEN = """
     SELECT position FROM entries LEFT JOIN results USING (run, position)
     WHERE run = ? AND device = ? AND action = ? AND task_id IS ? AND coalesce(state, 'running') = 'running'
     ORDER BY position LIMIT 1"""
+_ENDED = """
+    SELECT 1 FROM entries JOIN results USING (run, position)
+    WHERE run = ? AND device = ? AND action = ? AND task_id IS ? AND state <> 'running'"""
 
 _UNTOLD = "SELECT task_id FROM entries LEFT JOIN results USING (run, position) WHERE run = ? AND state IS NULL"
 
@@ -68,6 +71,12 @@ def add_result(db: sqlite3.Connection, run: str, result: Result, position: int |
         )
     db.execute(_RECORD, (run, position, *rows.to_row(result)))
     return int(position)
+
+
+def has_ended(db: sqlite3.Connection, run: str, result: Result) -> bool:
+    """Whether the end of what this result is about was recorded already."""
+    device, task_id = map(rows.storable, (result.device, result.task_id))
+    return db.execute(_ENDED, (run, device, result.action, task_id)).fetchone() is not None
 
 
 def positions(db: sqlite3.Connection, run: str) -> dict[str, int]:

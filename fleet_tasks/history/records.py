@@ -39,7 +39,7 @@ def planned(visits: Iterable[Visit]) -> tuple[Entry, ...]:
         Entry(
             device=visit.device.name,
             host=str(visit.device.endpoint),
-            action=job.action.value,
+            action=job.action.shown,
             agent=job.agent,
             model=job.model,
             task_id=job.task_id,
