@@ -145,6 +145,28 @@ def test_every_task_reaches_the_model_whole(
     assert endpoint.asked[-1].model == "mock-model"
 
 
+def test_a_model_of_which_nothing_is_known_hears_all_of_it(
+    bench: Bench, tmp_path: Path, tree: Path, endpoint: Models
+) -> None:
+    endpoint.next(Answer(call=Call("terminal_operations", {"operation": "exec", "command": "echo seen"})))
+    said = Deck(bench, tmp_path, tree, endpoint).dispatch("find it", "-m", "unlisted")
+    assert said.results[0]["stdout"] == f"{ECHO}find it\n"
+    first, second = (each.body["messages"] for each in endpoint.asked if each.method == "POST")
+    assert [each["content"] for each in first if each["role"] == "user"] == ["find it"]
+    assert "seen" in [each["content"] for each in second if each["role"] == "tool"][-1]
+    assert not any("_importance" in each for each in second)
+
+
+def test_a_task_longer_than_the_model_bears_is_not_cut(
+    bench: Bench, tmp_path: Path, tree: Path, endpoint: Models
+) -> None:
+    endpoint.usual = Answer(text="All done.")
+    (bench.home / "task").write_text("y" * 400_000)
+    said = Deck(bench, tmp_path, tree, endpoint)("dispatch", "--task-file", str(bench.home / "task"))
+    assert said.results[0]["stdout"] == "All done.\n"
+    assert endpoint.prompts() == ["y" * 400_000]
+
+
 def test_home_in_a_task_is_the_users_own(bench: Bench, tmp_path: Path, tree: Path, endpoint: Models) -> None:
     deck = Deck(bench, tmp_path, tree, endpoint)
     command = {"operation": "exec", "command": "(cd ~ && pwd) >~/seen; echo made >made.txt; env | grep -c KEY= >keys"}

@@ -102,6 +102,8 @@ INIT {
     wrap 'CLIO::Compat::HTTP::_request_via_curl_streaming' =>
         sub { my ( undef, @rest ) = @_; complaining( \&curl, @rest ) };
     wrap 'HTTP::Tiny::request'                        => \&complaining;
+    wrap 'CLIO::Core::APIManager::get_model_capabilities'         => \&roomy;
+    wrap 'CLIO::Core::APIManager::validate_and_truncate_messages' => \&whole;
     wrap 'CLIO::Tools::Tool::execute'                 => sub { my ( $do, @words ) = @_; homely( $words[1] ); $do->(@words) };
 }
 
@@ -161,6 +163,28 @@ sub complaining {
     print {*STDERR} "FleetTasks: $url $how", ( length $said ? ': ' . substr( $said, 0, 200 ) : () ), "\n";
     STDERR->flush;    # CLIO has standard error buffered, and may wait for a minute now, and be ended meanwhile
     return $answer;
+}
+
+# How much a model may be told: for an endpoint on the device itself, and one that does not list the model, CLIO guesses
+# 32000 tokens. Its own words and tools take more by its way of counting, and the task and all results would be left out.
+sub roomy {
+    my ( $ask, @rest ) = @_;
+    my $found = $ask->(@rest);
+    return $found if $found && ( $found->{max_prompt_tokens} // 0 ) > 32_000;
+    return { max_output_tokens => 4096, %{ $found || {} }, map { $_ => 128_000 } qw(max_prompt_tokens max_context_window_tokens) };
+}
+
+# The task stays whole also where other messages give way to fit.
+sub whole {
+    my ( $trim, $self, $messages, @rest ) = @_;
+    my @marked = @{ $messages || [] };
+    for my $each (@marked) {
+        next if ( $each->{role} // '' ) ne 'user';
+        $each = { %$each, _importance => 10 };
+        last;
+    }
+    my $kept = $trim->( $self, \@marked, @rest ) || [];
+    return [ map { my %each = %$_; delete $each{_importance}; \%each } @$kept ];
 }
 
 # A path that begins with ~ lies in the home for CLIO's own tools, too: only a shell would have known that.

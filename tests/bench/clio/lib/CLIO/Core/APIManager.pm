@@ -37,6 +37,22 @@ sub work {
     return ( undef, 'too many rounds' );
 }
 
+# A guess for an endpoint on this machine that does not list the model.
+sub get_model_capabilities {
+    my ($self) = @_;
+    return { max_prompt_tokens => $self->{config}->get('model') =~ /unlisted/ ? 32_000 : 128_000 };
+}
+
+# What is too much is left out, save what is marked; its own words and tools alone are taken for 30000 tokens.
+sub validate_and_truncate_messages {
+    my ( $self, $messages ) = @_;
+    my ( $size, $room ) = ( 30_000, $self->get_model_capabilities->{max_prompt_tokens} - 8_000 );
+    $size += length( $_->{content} // '' ) / 2.5 for @$messages;
+    return $messages if $size <= $room;
+    my @kept = grep { ( $_->{_importance} // 0 ) >= 10 } @$messages;
+    return [ { role => 'system', content => 'User requests: ' . substr $messages->[0]{content}, 0, 100 }, @kept ];
+}
+
 sub ask {
     my ( $self, $messages ) = @_;
     my $config = $self->{config};
@@ -44,7 +60,8 @@ sub ask {
     my $base = $config->get('api_base');
     $base .= '/chat/completions' if $base !~ m{/chat/completions\z};
     my ($model) = $config->get('model') =~ m{\A[a-z_]+/(.*)};
-    my $body    = encode_json( { model => $model, messages => $messages } );
+    my $told    = $self->validate_and_truncate_messages($messages);
+    my $body    = encode_json( { model => $model, messages => $told } );
     my $request = HTTP::Request->new( POST => $base );
     $request->header( Authorization  => "Bearer $self->{key}" );
     $request->header( 'Content-Type' => 'application/json' );
