@@ -49,8 +49,9 @@ class CarryingBatch(Carrying):
             known = self._reopened(journal)
             found = list(self._found(journal, known))
             known = journal.known()
-            self._queue = Queue(batch.tasks, known.ends, known.tries, most=self._plan.parallel)
-            shop = self._shop(journal)
+            slots = {device.name: batch.slots or device.slots for device in batch.devices}
+            self._queue = Queue(batch.tasks, known.ends, known.tries, self._plan.parallel, slots)
+            shop = self._shop(journal, slots)
             self._set_deadline()
             with stopping.waking(self._queue.close):
                 work = self._work(shop) if stopping.reason is None else iter(())
@@ -87,12 +88,17 @@ class CarryingBatch(Carrying):
     def _tasks(self) -> Iterable[str]:
         return (task.task for task in self._batch.tasks)
 
-    def _shop(self, journal: Journal) -> Workshop:
-        batch, fleet = self._batch, self._fleet
+    def _shop(self, journal: Journal, slots: Mapping[str, int]) -> Workshop:
+        fleet = self._fleet
         worker = Worker(self._plan, fleet.agent, fleet.stopping, self._spool, self._secrets)
-        slots = {device.name: batch.slots or device.slots for device in batch.devices}
         logins = threading.Semaphore(self._plan.parallel)
-        return Workshop(worker, self._queue, journal, self._jobs, self._answers, logins, slots=slots)
+        agents: dict[str, frozenset[str]] = dict.fromkeys(slots, frozenset())
+        for device, job in self._secret_jobs():
+            if job.agent and fleet.agent(job.agent).installs:
+                agents[device.name] |= {job.agent}
+        return Workshop(
+            worker, self._queue, journal, self._jobs, self._answers, logins, slots=dict(slots), agents=agents
+        )
 
     def _work(self, shop: Workshop) -> Iterator[Any]:
         """Every slot at work. Each has its thread, for one that waits must not stand in another's way."""

@@ -130,3 +130,25 @@ def test_nobody_logs_in_where_there_is_nothing_to_do(bench: Bench, place: Path) 
     tasks: list[Mapping[str, object]] = [{"task": "true", "where": {"device": "d1"}} for _ in range(4)]
     said = batch(bench, place, "-d", "d1,d2", "--slots", "2", tasks=tasks)
     assert set(states(said).values()) == {"done"} and bench.logins() == 1, said.stderr
+
+
+def two_stages(agent: str) -> list[Mapping[str, object]]:
+    """Something for everybody, and when all of them are there and idle, one task that any could do."""
+    everywhere = {"id": "a", "task": "true", "agent": "shell", "where": {"group": "all-of-them", "each": True}}
+    return [everywhere, {"id": "b", "task": "echo hello", "agent": agent, "after": ["a"]}]
+
+
+def test_the_least_loaded_of_those_who_wait_gets_the_task(bench: Bench, place: Path) -> None:
+    odd = bench.bin(own={"getconf": "echo many"})
+    for name in ("d1", "d2", "d4"):
+        bench.device(name, path=odd)
+    bench.registry(place / "fleet.yaml", names := ["d1", "d2", "d3", "d4"], groups={"all-of-them": names})
+    said = batch(bench, place, "--all", tasks=two_stages("shell"))
+    assert said.code == 0 and by_task(said)["b"]["device"] == "d3", said.stderr
+
+
+def test_who_has_the_agent_gets_the_task(bench: Bench, place: Path) -> None:
+    bench.registry(place / "fleet.yaml", names := ["d1", "d2", "d3", "d4"], groups={"all-of-them": names})
+    assert fleet(bench, "deploy", "-d", "d3", "-a", "demo", cwd=place).code == 0
+    said = batch(bench, place, "--all", tasks=two_stages("demo"))
+    assert said.code == 0 and by_task(said)["b"]["device"] == "d3", said.stderr

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fleet_tasks.batch.fitness import ASIDE, FAILURES, GIVEN_UP, SOON
 from fleet_tasks.batch.queue import Attempt, Queue
 from fleet_tasks.batch.tasks import Task
+from fleet_tasks.batch.turns import PATIENCE
 from fleet_tasks.results import State
 
 DEVICES = ("a", "b", "c")
@@ -81,11 +82,11 @@ def step(
     """Something happens to an attempt that runs."""
     what = data.draw(st.sampled_from(["end", "end", "end", "back", "elsewhere", "gone"]))
     if what == "back":
-        assert queue.give_back(attempt, device)
-    elif what == "elsewhere" and queue.give_back(attempt, device, elsewhere=True):
+        assert queue.give_back(attempt)
+    elif what == "elsewhere" and queue.give_back(attempt, elsewhere=True):
         pass
     elif what == "gone":
-        queue.give_back(attempt, device)
+        queue.give_back(attempt)
         assert queue.failed(device, passing=False) is (device in alive)
         alive.discard(device)
     else:
@@ -155,7 +156,7 @@ def failing(queue: Queue, device: str) -> bool:
     attempt = queue.take(device)
     assert attempt is not None
     news = queue.failed(device, attempt)
-    queue.give_back(attempt, device)
+    queue.give_back(attempt)
     return news
 
 
@@ -180,7 +181,7 @@ def test_only_work_that_ended_well_makes_up_for_failures() -> None:
         attempt = queue.take("a")
         assert attempt is not None
         queue.worked("a")
-        queue.give_back(attempt, "a")
+        queue.give_back(attempt)
         assert queue.fits("a")
     assert told == [False, True, False, True], "who came back is told of again"
 
@@ -275,3 +276,61 @@ def test_tries_of_earlier_processes_count_in_the_number_alone() -> None:
     attempt = queue.take("a")
     assert attempt is not None and attempt.number == 4
     assert queue.may_repeat(attempt, State.LOST) and not queue.may_repeat(attempt, State.FAILED)
+
+
+def test_fewer_tasks_than_devices_go_to_those_that_are_ready_and_little_loaded() -> None:
+    devices = ("busy", "lacking", "calm", "calmer")
+    queue = Queue([Task(f"t{n}", "x", devices=devices) for n in range(3)], slots=dict.fromkeys(devices, 1))
+    queue.arrived("busy", 3.0, ready=True)
+    queue.arrived("lacking", 0.0, ready=False)
+    queue.arrived("calm", 0.5, ready=True)
+    queue.arrived("calmer", 0.2, ready=True)
+    assert not queue.fits("lacking") and queue.take("lacking") is None
+    assert [queue.fits(name) for name in devices] == [True, False, True, True]
+    first, second = queue.take("calmer"), queue.take("calm")
+    assert first is not None and second is not None and not queue.fits("lacking")
+    queue.failed("busy")
+    assert queue.fits("lacking"), "who was lost has no turn"
+    queue.finish(first, State.DONE)
+    assert not queue.fits("lacking") and queue.fits("calmer"), "who is through is asked again"
+
+
+def test_a_device_at_work_comes_after_one_that_has_nothing_to_do() -> None:
+    queue = Queue([Task(f"t{n}", "x", devices=("a", "b")) for n in range(2)], slots={"a": 2, "b": 2})
+    queue.arrived("a", 0.1, ready=True)
+    queue.arrived("b", 9.0, ready=False)
+    assert queue.take("a") is not None and not queue.fits("a")
+    assert queue.take("b") is not None and not queue.fits("b")
+
+
+def test_the_first_to_arrive_waits_a_moment_for_the_others() -> None:
+    clock = [0.0]
+    names = ("a", "b", "c")
+    queue = Queue([Task("t", "x", devices=names)], slots=dict.fromkeys(names, 1), now=lambda: clock[0])
+    queue.arrived("a", 1.0, ready=True)
+    assert not queue.fits("a"), "a better one may be on its way"
+    queue.failed("b")
+    assert not queue.fits("a")
+    clock[0] += PATIENCE
+    assert queue.fits("a"), "who is not there by now is not waited for"
+    queue.arrived("c", 0.5, ready=True)
+    assert queue.fits("c") and not queue.fits("a")
+
+
+def test_many_tasks_wait_for_nobody() -> None:
+    queue = Queue([Task(f"t{n}", "x", devices=("a", "b")) for n in range(2)], slots={"a": 1, "b": 1}, now=lambda: 0.0)
+    queue.arrived("a", 9.0, ready=False)
+    assert queue.take("a") is not None
+
+
+def test_whose_turn_it_is_not_sleeps_until_it_is() -> None:
+    queue = Queue([Task("t", "x", devices=("a", "b"))], slots={"a": 1, "b": 1})
+    queue.arrived("b", 0.1, ready=True)
+    queue.arrived("a", 0.2, ready=True)
+    woken = threading.Event()
+    waiting = threading.Thread(target=lambda: queue.wait("a") and woken.set())
+    waiting.start()
+    assert not woken.wait(0.05)
+    queue.away("b")
+    assert woken.wait(10)
+    waiting.join()

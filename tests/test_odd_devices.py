@@ -79,11 +79,7 @@ def test_a_task_has_no_terminal_and_no_standard_input_to_ask_for_a_password(open
 
 def clock(bench: Bench, says: str) -> str:
     """A PATH in which ``date`` is that of a machine with a clock of its own."""
-    path = bench.bin(without=["date"])
-    program = Path(path) / "date"
-    program.write_text(f"#!/bin/sh\n{says}\n")
-    program.chmod(0o755)
-    return path
+    return bench.bin(own={"date": says})
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,8 @@ class _Dispatch:
             self._begun = None
         elif frame.word == "fail":
             raise failure(frame)
+        elif self._stage.line is not None:
+            self._stage.line.hear(frame)
 
     def _entries(self) -> Iterator[Outgoing]:
         yield from survey(self._job.send, below="work/")

@@ -32,11 +32,38 @@ TASK = ("supervisor", "files", "dispatch")
 """The shell files that a task needs on the device."""
 
 
+@dataclass(frozen=True)
+class Condition:
+    """What a device said of itself last: load per core, and the agents that are installed in our folder there."""
+
+    load: float
+    agents: frozenset[str]
+
+    @classmethod
+    def of(cls, frame: Frame) -> Condition:
+        """As a ``here`` frame tells it; what it cannot tell counts as the worst."""
+        load, cores, *agents = [*frame.parts, "-", "-"]
+        try:
+            return cls(float(load) / max(1, int(cores)), frozenset(agents))
+        except ValueError:
+            return cls(math.inf, frozenset(agents))
+
+
 class Line:
-    """A channel with a shell on it that serves (remote/serve.sh), kept from one task to the next."""
+    """A channel with a shell on it that serves (remote/serve.sh), kept from one task to the next.
+
+    ``condition`` is how the device was when it last told.
+    """
+
+    condition: Condition | None = None
 
     def __init__(self) -> None:
         self._kept: Conversation | None = None
+
+    def hear(self, frame: Frame) -> None:
+        """Takes note of what the device says of itself."""
+        if frame.word == "here":
+            self.condition = Condition.of(frame)
 
     def take(self) -> Conversation | None:
         """What was kept, when it can still be trusted."""
@@ -106,6 +133,12 @@ class Stage:
             else:
                 talk.close()
 
+    def call(self) -> Condition | None:
+        """How the device is, told by the shell that serves the line, which is there for the first task then."""
+        if self.line is not None:
+            self.line.keep(self._serving(self.line))
+        return self.line.condition if self.line is not None else None
+
     @contextmanager
     def aside(self, script: Script) -> Iterator[Conversation]:
         """``script`` on a channel beside that of another; raises Throttled where the server allows only one."""
@@ -129,14 +162,25 @@ class Stage:
                 return kept.follow(script)
             except ConnectionLost:
                 kept.close()
-        opening = self._start(self.script("serve", (*TASK, "serve"), {}))
+        opening = self._serving(line)
         try:
-            for _noise in self.words(opening):
-                continue
             return opening.follow(script)
         except DeviceError:
             opening.close()
             raise
+
+    def _serving(self, line: Line) -> Conversation:
+        """A shell that serves; what it says of the device, the line takes note of."""
+        opening = self._start(self.script("serve", (*TASK, "load", "serve"), {}))
+        try:
+            with self.stopping.waking(opening.ring):
+                for item in self.words(opening):
+                    if isinstance(item, Frame):
+                        line.hear(item)
+        except DeviceError:
+            opening.close()
+            raise
+        return opening
 
     def words(self, talk: Conversation, patience: float = PATIENCE) -> Iterator[Said | Frame]:
         """What a script of ours says; raises the error it names, or that the run is to stop."""

@@ -28,7 +28,7 @@ def status(stage: Stage, job: Job) -> Result:
     clock = Clock()
     agent = stage.agent(job.agent or "shell")
     values = {**agent_values(agent), **saying.supervision(secrets.token_hex(16)), "script": agent.script("status")}
-    script = stage.script("status", ("supervisor", "facts", "status"), values, **exported(agent, job, stage))
+    script = stage.script("status", ("supervisor", "load", "facts", "status"), values, **exported(agent, job, stage))
     stage.tell("looking")
     with stage.conversation(script) as talk:
         facts, said, missing = read(stage.words(talk))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from fleet_tasks.batch.tasks import Task
 from fleet_tasks.results import State
 
 
@@ -30,3 +33,30 @@ class Gate:
     def hopeless(self, need: str) -> bool:
         """Whether it never can."""
         return self.bad > 0 and (need == "all" or (need == "any" and not self.open and not self.good))
+
+
+class Gates:
+    """The gates of all tasks, and who waits at them for whom."""
+
+    def __init__(self) -> None:
+        self._gates: dict[str, Gate] = {}
+        self._waiters: dict[str, list[str]] = defaultdict(list)
+
+    def add(self, task: Task, over: Mapping[str, State]) -> Gate:
+        """A task's gate, where some of those it comes after may be over."""
+        gate = self._gates[task.id] = Gate()
+        for name in task.after:
+            if name in over:
+                gate.count(over[name])
+            else:
+                gate.open += 1
+                self._waiters[name].append(task.id)
+        return gate
+
+    def ended(self, name: str, state: State) -> Iterator[tuple[str, Gate]]:
+        """Whoever waited for a task that ended so, with its gate."""
+        for waiter in self._waiters.pop(name, ()):
+            gate = self._gates[waiter]
+            gate.open -= 1
+            gate.count(state)
+            yield waiter, gate

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fleet_tasks.actions.stage import Line, Stage, now
+from fleet_tasks.actions.stage import Condition, Line, Stage, now
 from fleet_tasks.batch.queue import Attempt, Queue
 from fleet_tasks.batch.tasks import Task
 from fleet_tasks.connection import DeviceConnection
 from fleet_tasks.devices import Device
-from fleet_tasks.errors import ConnectError, ConnectionLost, DeviceError, RequestError
+from fleet_tasks.errors import ConnectError, ConnectionLost, DeviceError, LinkError, RequestError, StopError
 from fleet_tasks.history.journal import Journal
 from fleet_tasks.jobs import Action, Job
 from fleet_tasks.results import LEFT, Chunk, Problem, Progress, Result, State
@@ -30,7 +30,10 @@ AWAY = (State.LOST, State.UNREACHABLE)
 
 @dataclass
 class Workshop:
-    """What the slots of a batch share: the queue, the journal, which agents are ready where, and what went wrong."""
+    """What the slots of a batch share: the queue, the journal, which agents are ready where, and what went wrong.
+
+    ``agents`` are those that a device needs to have installed.
+    """
 
     worker: Worker
     queue: Queue
@@ -42,6 +45,7 @@ class Workshop:
     locks: dict[str, threading.Lock] = field(default_factory=dict)
     used: dict[str, list[Job]] = field(default_factory=dict)
     slots: dict[str, int] = field(default_factory=dict)
+    agents: Mapping[str, frozenset[str]] = field(default_factory=dict)
     troubles: dict[str, DeviceError] = field(default_factory=dict)
 
     def slot(self, device: Device, connection: DeviceConnection, notify: Notify) -> Iterator[Result]:
@@ -55,10 +59,11 @@ class Workshop:
                 if attempt is None:
                     continue
                 if self._over():
-                    self.queue.give_back(attempt, device.name)
+                    self.queue.give_back(attempt)
                     break
                 on_task = replace(stage, task_id=attempt.task.id)
                 yield from self._attempt(on_task, attempt)
+                self._arrived(device.name, line.condition)
                 on_task.tell(LEFT)
         except BaseException:
             # The others would wait for an attempt that nobody ends; without a journal nothing may begin anyway.
@@ -89,19 +94,27 @@ class Workshop:
                 return True
             if not self.queue.fits(name):  # the login of another slot has just failed, or its task is taken
                 return False
+            self.queue.away(name)
             stage.tell("connecting")
             try:
                 with self.logins, connection.throttle, through.waking(connection.give_up):
                     through.check()
                     # Patience is for the first time: who failed before is tried again later anyway.
                     patiently(connection.open, 1 if name in self.troubles else self.worker.plan.retries, through)
+                self._arrived(name, replace(stage, stopping=through).call())
             except DeviceError as error:
+                connection.close()
                 if through.reason is None:
-                    self._failed(name, error, passing=passing(error))
+                    self._failed(name, error, passing=passing(error) or isinstance(error, (LinkError, StopError)))
                 return False
             finally:
                 stage.tell(LEFT)
             return True
+
+    def _arrived(self, name: str, condition: Condition | None) -> None:
+        """The device is there, and has told how it is."""
+        if condition is not None:
+            self.queue.arrived(name, condition.load, ready=self.agents[name] <= condition.agents)
 
     def _failed(self, name: str, error: DeviceError, attempt: Attempt | None = None, *, passing: bool = True) -> None:
         """The device was not reached, or lost."""
@@ -116,13 +129,13 @@ class Workshop:
             trouble = self._prepare(stage, before)
         except ConnectionLost as error:
             self._failed(name, error, attempt)
-            self.queue.give_back(attempt, name)
+            self.queue.give_back(attempt)
             return
         if trouble is None:
             yield from self._do(stage, attempt, job)
         elif self._over():
-            self.queue.give_back(attempt, name)
-        elif self.queue.give_back(attempt, name, elsewhere=True):
+            self.queue.give_back(attempt)
+        elif self.queue.give_back(attempt, elsewhere=True):
             log.warning("%s cannot do %s: %s", name, task.id, trouble.error and trouble.error.message)
         else:
             result = replace(trouble, action=Action.DISPATCH.value, task_id=task.id)

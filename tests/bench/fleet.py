@@ -96,12 +96,20 @@ class Bench:
         """Several devices at once."""
         return [self.device(name, shell) for name in names]
 
-    def bin(self, without: Iterable[str] = (), also: Iterable[str] = (), sh: str = "dash") -> str:
+    def bin(
+        self,
+        without: Iterable[str] = (),
+        also: Iterable[str] = (),
+        sh: str = "dash",
+        own: Mapping[str, str] | None = None,
+    ) -> str:
         """A PATH of one folder that holds the POSIX utilities, less some, plus others.
 
-        ``sh`` says which shell answers to that name. Give the result to ``device(path=...)``.
+        ``sh`` says which shell answers to that name; ``own`` are shell scripts by the names of programs. Give the
+        result to ``device(path=...)``. What is there are links: to write to one would change the machine's program.
         """
-        names = (POSIX | set(also)) - set(without) - {"sh"}
+        own = own or {}
+        names = (POSIX | set(also)) - set(without) - {"sh", *own}
         number = len(list(self.sshd.folder.glob("bin*")))
         folder = self.sshd.folder / f"bin{number}"
         folder.mkdir()
@@ -110,6 +118,9 @@ class Bench:
             if found:
                 (folder / name).symlink_to(found)
         (folder / "sh").symlink_to(shell_path(self.sshd.folder, sh))
+        for name, script in own.items():
+            (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+            (folder / name).chmod(0o755)
         return str(folder)
 
     def registry(

@@ -1,0 +1,69 @@
+"""Whose turn it is when there are fewer tasks than devices: who is idle, ready and little loaded goes first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+PATIENCE = 0.5
+"""Seconds after the first device is there for which the others are waited for, where each would be preferred."""
+
+
+class Turns:
+    """Who is there, and in which order they are asked; ``slots`` is how many tasks each device works on at a time.
+
+    A device that nothing is known of goes before nobody and lets nobody go first.
+    """
+
+    def __init__(self, slots: Mapping[str, int], now: Callable[[], float]) -> None:
+        self._now = now
+        self._slots = slots
+        self._coming = set(slots)
+        self._there: dict[str, tuple[bool, float]] = {}
+        self._working: Counter[str] = Counter()
+        self._until: float | None = None
+
+    def arrived(self, device: str, load: float, *, ready: bool) -> None:
+        """It is there, with so much load per core; ``ready`` is whether it has the agents it needs."""
+        if self._until is None:
+            self._until = self._now() + PATIENCE
+        self._coming.discard(device)
+        self._there[device] = (not ready, load)
+
+    def left(self, device: str) -> None:
+        """It is not there, at least for now."""
+        self._coming.discard(device)
+        self._there.pop(device, None)
+
+    def began(self, device: str) -> None:
+        """It works on one task more."""
+        self._working[device] += 1
+
+    def ended(self, device: str) -> None:
+        """It works on one task less."""
+        self._working[device] -= 1
+
+    def few(self, tasks: int) -> bool:
+        """Whether there are fewer tasks than devices, so that whose turn it is changes with each that is taken."""
+        return 0 < tasks < len(self._there)
+
+    def is_next(self, device: str, tasks: int, devices: Sequence[str]) -> bool:
+        """Whether it gets one of so many tasks, or leaves them to those of ``devices`` who come before it."""
+        if tasks >= len(devices) or device not in self._there:
+            return tasks > 0
+        mine, waits = self._rank(device), self.rest() > 0
+        for other in devices:
+            if tasks <= 0:
+                break
+            if other in self._there:
+                tasks -= self._working[other] < self._slots.get(other, 1) and self._rank(other) < mine
+            else:
+                tasks -= waits and other in self._coming
+        return tasks > 0
+
+    def rest(self) -> float:
+        """Seconds for which those are still waited for who were not there yet."""
+        return self._until - self._now() if self._until is not None and self._coming else 0.0
+
+    def _rank(self, device: str) -> tuple[int, bool, float]:
+        return (self._working[device], *self._there[device])
