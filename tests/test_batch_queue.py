@@ -327,10 +327,11 @@ def test_whose_turn_it_is_not_sleeps_until_it_is() -> None:
     queue = Queue([Task("t", "x", devices=("a", "b"))], slots={"a": 1, "b": 1})
     queue.arrived("b", 0.1, ready=True)
     queue.arrived("a", 0.2, ready=True)
-    woken = threading.Event()
-    waiting = threading.Thread(target=lambda: queue.wait("a") and woken.set())
+    found: list[bool] = []
+    waiting = threading.Thread(target=lambda: found.append(queue.wait("a")))
     waiting.start()
-    assert not woken.wait(0.05)
+    waiting.join(0.05)
+    assert waiting.is_alive()
     queue.away("b")
-    assert woken.wait(10)
-    waiting.join()
+    waiting.join(PATIENCE + 30)
+    assert found == [True]
