@@ -31,7 +31,8 @@ class Carrying:
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
         self._failures = 0
-        self._secrets = fleet.secrets_for(self._secret_jobs())
+        checks = (job for visit in plan.visits for job in visit.jobs if job.action is Action.CHECK)
+        self._secrets = fleet.secrets_for(self._secret_jobs()) | fleet.secrets_looked_for(checks)
         refuse_told(self._secrets.values(), self._tasks())
         if record:
             warn_of_short(self._secrets.values())

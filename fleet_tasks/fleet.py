@@ -162,6 +162,13 @@ class Fleet(Planner):
         ]
         return find(needs, self.registry.secrets, self.environ)
 
+    def secrets_looked_for(self, jobs: Iterable[Job]) -> dict[str, Secret]:
+        """The same for those who only want to know: what is nowhere says so itself."""
+        from fleet_tasks.secrets import look
+
+        names = dict.fromkeys(name for job in jobs for name in filter(None, (*job.secrets, job.key)))
+        return {name: look(name, self.registry.secrets, self.environ) for name in names}
+
 
 class NobodyReached(RequestError):
     """No device answered, so none can be chosen; carries the report that says why."""

@@ -155,6 +155,7 @@ def simple_jobs(action: Action, wish: Wish, part: Part | None = None) -> tuple[J
             provider=part.provider if part else None,
             api_base=part.api_base if part else None,
             secrets=part.secrets if part else (),
+            key=part.key if part else None,
             env=part.env if part else {},
             send=wish.send,
             fetch=wish.fetch,

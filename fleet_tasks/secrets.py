@@ -31,13 +31,14 @@ MASK = b"[secret]"
 
 
 class Secret:
-    """A value that does not print itself."""
+    """A value that does not print itself; ``nowhere`` tells where it was looked for in vain."""
 
-    __slots__ = ("_value", "name")
+    __slots__ = ("_value", "name", "nowhere")
 
-    def __init__(self, name: str, value: str) -> None:
+    def __init__(self, name: str, value: str, nowhere: str = "") -> None:
         self.name = name
         self._value = value
+        self.nowhere = nowhere
 
     def reveal(self) -> str:
         """The value, for the one stream that carries it."""
@@ -61,10 +62,25 @@ def find(needs: Iterable[Need], sources: Mapping[str, SecretSource], environ: Ma
     found: dict[str, Secret] = {}
     for need in needs:
         if need.secret not in found:
-            own, name = sources.get(need.secret), need.secret
-            places = (own,) if own else CUSTOMARY.get(name, (SecretSource(name, env=name),))
-            found[name] = Secret(name, _first(need, places, environ))
+            found[need.secret] = secret = look(need.secret, sources, environ)
+            if secret.nowhere:
+                raise SecretMissing(
+                    f"The agent {need.agent} on {need.device} needs {need.secret},"
+                    f" and it was not found in {secret.nowhere}."
+                )
     return found
+
+
+def look(name: str, sources: Mapping[str, SecretSource], environ: Mapping[str, str]) -> Secret:
+    """One secret, from where the registry says, or else from where it is by custom."""
+    own = sources.get(name)
+    tried = []
+    for place in (own,) if own else CUSTOMARY.get(name, (SecretSource(name, env=name),)):
+        value, where = _look(place, environ)
+        if value:
+            return Secret(name, value)
+        tried.append(where)
+    return Secret(name, "", nowhere=", ".join(tried))
 
 
 def refuse_told(secrets: Iterable[Secret], tasks: Iterable[str]) -> None:
@@ -80,20 +96,8 @@ def refuse_told(secrets: Iterable[Secret], tasks: Iterable[str]) -> None:
 def warn_of_short(secrets: Iterable[Secret]) -> None:
     """Says whose value is too short to be scrubbed."""
     for secret in secrets:
-        if len(secret.reveal()) < SHORTEST:
+        if 0 < len(secret.reveal()) < SHORTEST:
             log.warning("The value of %s has fewer than %d characters: it is not scrubbed.", secret.name, SHORTEST)
-
-
-def _first(need: Need, places: Iterable[SecretSource], environ: Mapping[str, str]) -> str:
-    tried = []
-    for place in places:
-        value, where = _look(place, environ)
-        if value:
-            return value
-        tried.append(where)
-    raise SecretMissing(
-        f"The agent {need.agent} on {need.device} needs {need.secret}, and it was not found in {', '.join(tried)}."
-    )
 
 
 def _look(source: SecretSource, environ: Mapping[str, str]) -> tuple[str, str]:

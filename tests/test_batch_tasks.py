@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet_tasks import batching
+from fleet_tasks.batch import reading
 from fleet_tasks.batch.reading import Source, each, read
 from fleet_tasks.batch.tasks import NAMES, Task, Where, fill, in_order, spread
 from fleet_tasks.batch.written import task_rows, tasks_of
@@ -130,6 +131,30 @@ def test_yaml_and_json_lines_say_the_same(tmp_path: Path) -> None:
     lines = read(Source("f", "\n".join(map(json.dumps, rows)), lines=True), tmp_path)
     assert yaml == lines and [task.id for task in yaml] == ["a", "t2", "c"]
     assert yaml[1].takes == ("a",) and yaml[0].send == (Send(str(tmp_path / "in.txt"), "in.txt"),)
+
+
+VALUES = st.one_of(
+    st.sampled_from(["t1", "reduce", "..", "a@b", "-x", "shell", "", "  ", "yes", "7", "~", "{x}"]),
+    st.just("sk-aB3456789012345678901"),
+    st.text(max_size=6),
+    st.sampled_from([None, True, 7, 1.5, [], ["a"], {}, {"a": "b"}]),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["id", "task", "agent", "model", "fetch", "other"]), VALUES, max_size=4))
+def test_a_line_that_says_little_means_what_it_would_at_a_closer_look(row: dict[str, object]) -> None:
+    source = Source("t.jsonl", json.dumps({"task": "fine", **row}), lines=True)
+
+    def said() -> object:
+        try:
+            return read(source, Path())
+        except RequestError as error:
+            return str(error)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_plain_task", lambda *_: None)
+        slowly = said()
+    assert said() == slowly
 
 
 def test_defaults_stand_behind_what_a_task_says(tmp_path: Path) -> None:

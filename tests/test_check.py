@@ -389,3 +389,32 @@ def test_a_place_where_nothing_may_run(bench: Bench, tmp_path: Path) -> None:
     result = look(bench.registry(tmp_path / "fleet.yaml", ["deck"]))["deck"]
     assert list(crosses(result)) == ["execute"]
     assert "noexec" in crosses(result)["execute"]["guidance"]
+
+
+def test_secrets_are_looked_for_before_a_task_needs_them(bench: Bench, tmp_path: Path) -> None:
+    agents = {"asks": {"dispatch": "true", "secrets": ["FIRST_KEY", "SECOND_KEY"]}}
+    secrets = {"SECOND_KEY": {"command": ["false"]}}
+    registry = bench.registry(tmp_path / "fleet.yaml", ["deck"], agents=agents, secrets=secrets)
+    words = ["check", "-a", "asks", "--registry", str(registry), "-f", "json"]
+    bare = fleet(bench, *words)
+    checks = {row["name"]: row for row in bare.results[0]["facts"]["checks"]}
+    first, second = checks["secret FIRST_KEY"], checks["secret SECOND_KEY"]
+    assert (bare.code, first["ok"], second["ok"]) == (1, False, False)
+    assert first["found"] == "not in the environment variable FIRST_KEY"
+    assert second["found"] == "not in the command false (it exited with 1)"
+    assert first["guidance"] == "Set FIRST_KEY in the environment, or say under secrets: in fleet.yaml where it is."
+    registry.write_text(registry.read_text().replace("- 'false'", "- echo\n    - second-value"))
+    there = fleet(bench, *words, FIRST_KEY="first-value")
+    checks = {row["name"]: row for row in there.results[0]["facts"]["checks"]}
+    assert checks["secret FIRST_KEY"]["found"] == checks["secret SECOND_KEY"]["found"] == "found"
+    assert "first-value" not in there.stdout + there.stderr
+
+
+def test_the_providers_key_is_a_secret_too(bench: Bench, tmp_path: Path) -> None:
+    with models() as endpoint:
+        providers = {"mine": {"kind": "openai", "api_base": endpoint.url + "/v1", "key": "MY_KEY"}}
+        agents = {"picoclaw": {"provider": "mine", "model": "m"}}
+        registry = bench.registry(tmp_path / "fleet.yaml", ["deck"], agents=agents, providers=providers)
+        words = ["check", "-a", "picoclaw", "--registry", str(registry)]
+        assert "\u2717 secret MY_KEY: not in the environment variable MY_KEY" in fleet(bench, *words).stdout
+        assert "\u2713 secret MY_KEY: found" in fleet(bench, *words, MY_KEY="the-value").stdout

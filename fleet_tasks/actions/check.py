@@ -58,6 +58,7 @@ def check(stage: Stage, job: Job) -> Result:
         heard = _listen(stage.words(talk))
     checks = [
         *logged_in(stage),
+        *_secrets(stage, job),
         *ground.room_and_rights(heard.places),
         ground.clock(heard.facts),
         *_programs(agent, heard),
@@ -120,6 +121,14 @@ def logged_in(stage: Stage) -> Iterator[Check]:
 def _rung(name: str, wanted: str, trouble: DeviceError | None) -> Check:
     found, guidance = (trouble.message, trouble.guidance) if trouble else ("fine", "")
     return Check(name, trouble is None, found, wanted, guidance)
+
+
+def _secrets(stage: Stage, job: Job) -> Iterator[Check]:
+    """What the agent needs from this machine besides the login."""
+    for name in dict.fromkeys(filter(None, (*job.secrets, job.key))):
+        nowhere = stage.secrets[name].nowhere
+        fix = f"Set {name} in the environment, or say under secrets: in fleet.yaml where it is."
+        yield Check(f"secret {name}", not nowhere, f"not in {nowhere}" if nowhere else "found", "its value", fix)
 
 
 def _listen(items: Iterator[Said | Frame]) -> _Heard:

@@ -38,8 +38,15 @@ class Source:
 
 def read(source: Source, folder: Path) -> list[Task]:
     """The tasks of a file, paths relative to ``folder``; raises RegistryError with the line of what is wrong."""
-    defaults, rows = _rows(source)
-    tasks = [_task(spot, number, defaults, folder) for number, spot in enumerate(rows, 1)]
+    if source.lines:
+        values = enumerate(_json_lines(source), 1)
+        tasks = [
+            _plain_task(value, number) or _task(_spot(source, line, value), number, {}, folder)
+            for number, (line, value) in values
+        ]
+    else:
+        defaults, rows = _rows(source)
+        tasks = [_task(spot, number, defaults, folder) for number, spot in enumerate(rows, 1)]
     if not tasks:
         raise RegistryError("There is no task in it.", Place(source.name))
     with placing(source):
@@ -76,12 +83,21 @@ def each(pattern: str, text: str, fetch: Sequence[str]) -> list[Task]:
 def _rows(source: Source) -> tuple[dict[str, Spot], Iterator[Spot]]:
     """What stands behind every task, and the tasks one after the other."""
     if source.lines:
-        return {}, _json_lines(source)
+        return {}, (_spot(source, line, value) for line, value in _json_lines(source))
     root = spots.fields(Spot(source.name, "", parse(source.text, source.name)), ("defaults", "tasks"))
     if "tasks" not in root:
         raise RegistryError("There is no list called tasks.", Place(source.name))
     defaults = spots.fields(root["defaults"], DEFAULTS) if "defaults" in root else {}
     return defaults, iter(spots.items(root["tasks"]))
+
+
+def _plain_task(value: Any, number: int) -> Task | None:
+    """The task of a JSON line that says little, as most of thousands do; None for one that takes a closer look."""
+    if type(value) is not dict or not value.keys() <= _PLAIN or "task" not in value:
+        return None
+    if not all(map(spots.is_plain, value.values())) or ("id" in value and not _is_id(value["id"])):
+        return None
+    return _UNSAID.but(**{"id": f"t{number}", "index": number, **value})
 
 
 def _task(spot: Spot, number: int, defaults: dict[str, Spot], folder: Path) -> Task:
@@ -127,11 +143,15 @@ def _where(spot: Spot) -> Where:
 
 def _id(spot: Spot) -> str:
     name = spots.label(spot)
-    if not ID.fullmatch(name) or name.strip(".") == "":
-        raise spot.wrong(f"{name!r} is no id: letters, digits, dot, underscore and dash.")
     if name == REDUCE:
         raise spot.wrong(f"The id {REDUCE!r} is kept for the task that puts the answers together.")
+    if not _is_id(name):
+        raise spot.wrong(f"{name!r} is no id: letters, digits, dot, underscore and dash.")
     return name
+
+
+def _is_id(name: str) -> bool:
+    return ID.fullmatch(name) is not None and name.strip(".") != "" and name != REDUCE
 
 
 def _ids(spot: Spot) -> tuple[str, ...]:
@@ -147,17 +167,21 @@ def _listed(spot: Spot) -> list[Spot]:
     return [spot] if isinstance(spot.node, Scalar) and not spot.node.empty else spots.items(spot)
 
 
-def _json_lines(source: Source) -> Iterator[Spot]:
+def _spot(source: Source, line: int, value: Any) -> Spot:
+    return Spot(source.name, f"line {line}", _node(value, line))
+
+
+def _json_lines(source: Source) -> Iterator[tuple[int, Any]]:
+    """The number of each line that is not empty, and its value."""
     decode = json.JSONDecoder(object_pairs_hook=_unrepeated).decode
     # splitlines() would also divide at U+2028 and its kin, which JSON lets stand in a text.
     for number, line in enumerate(source.text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            value = decode(line)
+            yield number, decode(line)
         except ValueError as error:
             raise RegistryError(f"This line is no JSON object: {error}.", Place(source.name, number)) from error
-        yield Spot(source.name, f"line {number}", _node(value, number))
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -196,3 +220,5 @@ _READERS: dict[str, Callable[[Spot], Any]] = {
 }
 KEYS = (*_READERS, "send")
 """What a task may say."""
+_PLAIN = frozenset(("id", "task", "agent", "model"))
+"""What is read at once where it is plain."""
