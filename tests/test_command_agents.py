@@ -278,6 +278,16 @@ def test_it_is_listed_with_what_it_needs(bench: Bench, tmp_path: Path) -> None:
     assert (row["installs"], row["scripts"]) == (True, ["status", "deploy", "dispatch", "teardown"])
 
 
+def test_the_key_of_its_provider_is_among_what_it_needs(bench: Bench, tmp_path: Path) -> None:
+    providers = {"mine": {"kind": "openai", "api_base": "http://127.0.0.1:1/v1", "key": "MY_KEY"}}
+    agents = {"llm": {"provider": "mine"}}
+    registry = bench.registry(tmp_path / "fleet.yaml", [], agents=agents, providers=providers)
+    said = fleet(bench, "agent.list", "-f", "json", "--registry", str(registry))
+    needed = {row["name"]: row["secrets"] for row in json.loads(said.stdout)["agents"]}
+    wanted = {"claude": ["ANTHROPIC_API_KEY"], "clio": ["GITHUB_TOKEN"], "llm": ["MY_KEY"], "opencode": [], "shell": []}
+    assert {name: needed[name] for name in wanted} == wanted
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [

@@ -14,6 +14,7 @@ from fleet_tasks.cli import task
 from fleet_tasks.commands import open_fleet
 from fleet_tasks.errors import RequestError
 from fleet_tasks.options import AgentChoice, Output, Where
+from fleet_tasks.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def agents(c: Context, output: Output, where: Where) -> None:
         fab agent.list
     """
     fleet = open_fleet(c, where)
-    rows = [row(fleet.agent(name)) for name in catalogue.known(fleet.registry.agents)]
+    rows = [row(fleet.agent(name), fleet.registry) for name in catalogue.known(fleet.registry.agents)]
     commands.show("agents", rows, output)
 
 
@@ -49,12 +50,15 @@ def show(c: Context, choice: AgentChoice, output: Output, where: Where) -> None:
     """
     if not choice.name:
         raise RequestError("Say which agent: --name NAME (fleet agent.list lists them).")
-    agent = open_fleet(c, where).agent(choice.name)
-    commands.show("agents", [row(agent)], output, sheet=True)
+    fleet = open_fleet(c, where)
+    commands.show("agents", [row(fleet.agent(choice.name), fleet.registry)], output, sheet=True)
 
 
-def row(agent: Agent) -> AgentRow:
-    """The agent in a few words."""
+def row(agent: Agent, registry: Registry) -> AgentRow:
+    """The agent in a few words; its secrets include its provider's key: a device may have another provider, though."""
+    own = registry.agents.get(agent.name)
+    provider = registry.providers.get((own.provider if own else None) or agent.provider or "")
+    key = (provider.key,) if provider and provider.key and agent.wants_key else ()
     needs = (need.program + (f">={need.version}" if need.version else "") + (f":{need.module}" if need.module else "")
              for need in agent.needs)  # fmt: skip
     return AgentRow(
@@ -63,7 +67,7 @@ def row(agent: Agent) -> AgentRow:
         installs=agent.installs,
         ephemeral=agent.ephemeral,
         timeout=agent.timeout,
-        secrets=agent.secrets,
+        secrets=(*agent.secrets, *key),
         needs=tuple(needs),
         scripts=() if isinstance(agent, BrokenAgent) else tuple(name for name in SCRIPTS if agent.script(name)),
     )
