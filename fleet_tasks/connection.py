@@ -9,7 +9,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import fabric
@@ -93,18 +93,21 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
         if transport is not None:
             transport.close()
 
-    def converse(self, script: Script, patience: float | None = None) -> Conversation:
+    def converse(
+        self, script: Script, patience: float | None = None, rest: Callable[[float], object] = time.sleep
+    ) -> Conversation:
         """Starts ``script`` on the device; raises LinkError when the session is gone.
 
         For ``patience`` seconds, else the login's connect_timeout, a server that refuses a channel is asked again: one
-        that allows few may still be busy with the end of the last.
+        that allows few may still be busy with the end of the last. ``rest`` waits so many seconds before that; what it
+        raises ends it.
         """
         transport = self.transport
         if transport is None:
             raise errors.ConnectionLost(f"There is no connection to {self.login.device}.")
         try:
             asked = time.monotonic()
-            channel = self._channel(transport, self.login.connect_timeout if patience is None else patience)
+            channel = self._channel(transport, self.login.connect_timeout if patience is None else patience, rest)
             self._set(round_trip=time.monotonic() - asked, _fresh=False)
             return Conversation(self.login.device, script, channel, transport)
         except ChannelException as error:
@@ -119,7 +122,7 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
         """Why no key that is named can be offered, or no key at all where none is; None where a password is given."""
         return key_trouble(self.login, self._keyring)
 
-    def _channel(self, transport: FleetTransport, patience: float) -> Channel:
+    def _channel(self, transport: FleetTransport, patience: float, rest: Callable[[float], object]) -> Channel:
         until = time.monotonic() + patience
         while True:
             try:
@@ -127,7 +130,7 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
             except ChannelException:
                 if time.monotonic() > until:
                     raise
-                time.sleep(BUSY)
+                rest(BUSY)
 
     def _open(self, until: float) -> None:
         login, begun = self.login, time.monotonic()

@@ -61,6 +61,11 @@ class Stopping:
         if self._reason is not None:
             raise self._reason
 
+    def rest(self, seconds: float) -> None:
+        """Waits so long; raises the reason as soon as the run is to stop."""
+        self._event.wait(seconds)
+        self.check()
+
     @contextmanager
     def waking(self, wake: Callable[[], None]) -> Iterator[None]:
         """Within it, ``wake`` is called when the run is to stop."""

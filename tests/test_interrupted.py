@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,17 @@ def test_ctrl_c_between_two_attempts_to_connect(bench: Bench, one: BenchDevice) 
             said = work.end()
     assert time.monotonic() - begun < PATIENCE
     assert (said.code, said.results[0]["state"], link.connections) == (130, "cancelled", 3)
+
+
+def test_ctrl_c_while_the_server_opens_no_session(make_sshd: Callable[..., Bench]) -> None:
+    bench = make_sshd(options=["MaxSessions 0"])
+    bench.device(ONE)
+    bench.registry(bench.home / "fleet.yaml", [ONE])
+    with going(bench, "run", "-d", ONE, "--task", "x", "--connect-timeout", "600", "-f", "json") as work:
+        assert eventually(lambda: bench.logins() == 1)
+        work.signal(signal.SIGINT)
+        said = work.end()
+    assert (said.code, said.results[0]["state"]) == (130, "cancelled"), said
 
 
 def test_ctrl_c_while_an_agent_is_installed(bench: Bench, one: BenchDevice) -> None:

@@ -148,11 +148,11 @@ class Stage:
     def _start(self, script: Script) -> Conversation:
         """The script on a new channel. A session that went stale is opened anew: nothing of it was sent yet."""
         try:
-            return self.connection.converse(script)
+            return self.connection.converse(script, rest=self.stopping.rest)
         except ConnectionLost:
             self.connection.close()
             self.connection.open()
-            return self.connection.converse(script)
+            return self.connection.converse(script, rest=self.stopping.rest)
 
     def _follow(self, line: Line, script: Script) -> Conversation:
         """The script on the line; nothing of it begins before all of it arrived, so a stale line is opened anew."""
