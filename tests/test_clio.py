@@ -594,6 +594,11 @@ def test_https_needs_curl_or_perls_own(bench: Bench, tmp_path: Path, endpoint: M
     deck.registry.write_text(deck.registry.read_text().replace(endpoint.url, "https://models.example"))
     facts = deck("status").results[0]["facts"]
     assert facts["ready"] is False and "neither curl nor" in facts["reason"]
+    checks = {each["name"]: each for each in deck("check").results[0]["facts"]["checks"]}
+    assert checks["agent ready"]["ok"] is False and "neither curl nor" in checks["agent ready"]["found"]
+    error = deck.dispatch("hello").results[0]["error"]
+    assert error["code"] == "requirement-missing"
+    assert error["guidance"] == "See the whole list: fleet check -d deck -a clio"
 
 
 def test_check_looks_at_perl_and_its_modules(bench: Bench, tmp_path: Path, tree: Path, endpoint: Models) -> None:

@@ -248,7 +248,8 @@ def guidance_values(stage: Stage) -> dict[str, object]:
 
 def failed(stage: Stage, job: Job, clock: Clock, error: DeviceError, **more: Any) -> Result:
     """A Result for a job that came to nothing."""
-    return result(stage, job, clock, error.state, error=error.problem(**guidance_values(stage)), **more)
+    problem = error.problem(agent=job.agent or "", **guidance_values(stage))
+    return result(stage, job, clock, error.state, error=problem, **more)
 
 
 def whole_seconds(seconds: float) -> int:

@@ -13,14 +13,14 @@ class AgentMissing(AgentError):
     """The agent is not on the device."""
 
     code = "agent-missing"
-    guidance = "Install it: fleet deploy -d {device}"
+    guidance = "Install it: fleet deploy -d {device} -a {agent}"
 
 
 class AgentUnready(AgentError):
     """The agent is there, but cannot work yet (not logged in, no model, no key)."""
 
     code = "agent-unready"
-    guidance = "See what it wants: fleet check -d {device}"
+    guidance = "See what it wants: fleet check -d {device} -a {agent}"
 
 
 class AgentFailed(AgentError):
@@ -34,7 +34,7 @@ class RequirementMissing(AgentError):
     """The device lacks something that the agent needs."""
 
     code = "requirement-missing"
-    guidance = "See the whole list: fleet check -d {device}"
+    guidance = "See the whole list: fleet check -d {device} -a {agent}"
 
 
 class WrongPlatform(AgentError):
@@ -48,7 +48,7 @@ class WrongBinary(AgentError):
     """The installed program does not run on the device."""
 
     code = "wrong-binary"
-    guidance = "Check arch of {device} in fleet.yaml, then: fleet deploy -d {device}"
+    guidance = "Check arch of {device} in fleet.yaml, then: fleet deploy -d {device} -a {agent}"
 
 
 class TaskTooLong(AgentError):

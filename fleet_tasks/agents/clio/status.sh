@@ -2,8 +2,10 @@
 version=
 [ -n "${FLEET_AGENT_HOME:-}" ] && read -r version <"$FLEET_AGENT_HOME/VERSION"
 echo "version=$version"
-[ -n "${FLEET_AGENT_HOME:-}" ] || echo installed=no
-if require; then echo ready=yes; else
+if require; then
+    [ -n "${FLEET_AGENT_HOME:-}" ] || echo installed=no
+    echo ready=yes
+else
     echo ready=no
     echo "reason=$reason"
 fi
