@@ -8,6 +8,7 @@ import resource
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from fabric import GroupResult, ThreadingGroup
@@ -40,7 +41,7 @@ class Arrivals:
         escaped: BaseException | None = None
         try:
             while running:
-                over, item = self._items.get()
+                over, item = self._take()
                 if not over:
                     yield item
                     continue
@@ -50,6 +51,14 @@ class Arrivals:
             self._closed = True
         if escaped is not None:
             raise escaped
+
+    def _take(self) -> tuple[bool, Any]:
+        """The next one. Python hears a signal between two waits only, when the system gave it to another thread:
+        as it may do with one that came while the program was stopped (Ctrl-Z, then ``kill %1``).
+        """
+        while True:
+            with suppress(queue.Empty):
+                return self._items.get(timeout=0.5)
 
     def _put(self, pair: tuple[bool, Any]) -> None:
         while not self._closed:

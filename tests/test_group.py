@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,9 @@ from fabric import ThreadingGroup
 
 from fleet_tasks import FleetGroup
 from fleet_tasks.fleet import Fleet
+from fleet_tasks.group import Arrivals
 from fleet_tasks.options import Targets
-from tests.bench import Bench
+from tests.bench import PATIENCE, Bench
 from tests.program import fleet
 
 LINE = "äöü€é\n"
@@ -106,3 +108,21 @@ def test_no_more_devices_are_visited_at_once_than_parallel_says(bench: Bench) ->
     said = fleet(bench, "status", "--all", "-a", "meets", "-j", "2", "-f", "json")
     assert said.code == 0, said
     assert max(entry["facts"]["version"] for entry in said.results) == "2"
+
+
+def test_a_signal_that_another_thread_was_given_is_heard_while_nothing_arrives() -> None:
+    heard = threading.Event()
+    arrived = Arrivals()
+
+    def work() -> None:
+        time.sleep(0.2)  # by then the main thread waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        arrived.put(heard.wait(PATIENCE))
+        arrived.end(None)
+
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.set())
+    try:
+        threading.Thread(target=work, daemon=True).start()
+        assert list(arrived.until(1)) == [True]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
