@@ -64,6 +64,7 @@ ft_install() {
     if [ -n "$ft_script" ]; then
         ft_agent_home=$ft_run
         ft_agent_says "$ft_script"
+        rm -f "$ft_run/child" "$ft_run/contact" # the supervisor's own notes
         if [ "$ft_status" -ne 0 ]; then
             ft_finish refused
             ft_drop
