@@ -70,9 +70,9 @@ def test_nothing_to_complain_of_under_any_shell(bench: Bench, tmp_path: Path, mo
     asked: list[str] = []
     converse = connections.DeviceConnection.converse
 
-    def counted(self: connections.DeviceConnection, script: Script) -> Any:
+    def counted(self: connections.DeviceConnection, script: Script, **more: Any) -> Any:
         asked.append(self.login.device)
-        return converse(self, script)
+        return converse(self, script, **more)
 
     monkeypatch.setattr(connections.DeviceConnection, "converse", counted)
     found = look(bench.registry(tmp_path / "fleet.yaml", names))
