@@ -61,9 +61,9 @@ def test_every_login_shell_and_a_spare_system(bench: Bench, tmp_path: Path, monk
     asked: list[str] = []
     converse = connections.DeviceConnection.converse
 
-    def counted(self: connections.DeviceConnection, script: Script) -> Any:
+    def counted(self: connections.DeviceConnection, script: Script, **more: Any) -> Any:
         asked.append(self.login.device)
-        return converse(self, script)
+        return converse(self, script, **more)
 
     monkeypatch.setattr(connections.DeviceConnection, "converse", counted)
     with Fleet.load(bench.registry(tmp_path / "fleet.yaml", names)) as rows:
