@@ -168,7 +168,7 @@ def _listed(spot: Spot) -> list[Spot]:
 
 
 def _spot(source: Source, line: int, value: Any) -> Spot:
-    return Spot(source.name, f"line {line}", _node(value, line))
+    return Spot(source.name, "", _node(value, line))
 
 
 def _json_lines(source: Source) -> Iterator[tuple[int, Any]]:
