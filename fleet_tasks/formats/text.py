@@ -11,6 +11,7 @@ from fleet_tasks.formats.folding import alike, names
 from fleet_tasks.formats.grid import Listing
 from fleet_tasks.formats.reporting import is_batch, ranked, said, summary
 from fleet_tasks.formats.streams import Streams
+from fleet_tasks.jobs import Action
 from fleet_tasks.results import FileCopy, Report, Result, State
 
 _INDENT = "  "
@@ -96,7 +97,8 @@ def _show_answers(results: Sequence[Result], streams: Streams) -> None:
 def _standing(result: Result) -> str:
     """What is to be said of an answer: nothing of a whole one."""
     if result.state is State.DONE:
-        return "" if result.stdout else " done, no output"
+        silent = " done, no output" if result.action == Action.DISPATCH.value else " done"
+        return "" if result.stdout else silent
     return f" {result.state.value}{':' if result.stdout else ''}"
 
 
