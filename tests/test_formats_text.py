@@ -63,7 +63,8 @@ def test_an_answer_cannot_pass_for_another_devices() -> None:
 
 def test_no_output_is_an_answer_too() -> None:
     assert shown(report(result("lab1"), result("lab2"))).shown == "lab[1-2] (2): done, no output\n"
-    assert shown(report(result("lab1", action="put"), result("lab2", action="put"))).shown == "lab[1-2] (2): done\n", "nobody asked for output"
+    files = [result(name, action="put") for name in ("lab1", "lab2")]
+    assert shown(report(*files)).shown == "lab[1-2] (2): done\n", "nobody asked for output"
 
 
 def test_partial_answers_of_failed_devices_are_shown_as_such() -> None:
