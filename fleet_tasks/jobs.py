@@ -53,7 +53,7 @@ class Job:
     inside it is added by the worker unless ``flat``. ``reported`` jobs yield a Result, the others only matter when
     they fail; ``always`` jobs run even when an earlier job failed. ``secrets`` and ``key`` (the provider's) are names.
     ``folder`` is a detached run's own on the device, ``stream`` wants every line shown, ``idempotent`` tasks may be
-    started again.
+    started again. A stop that ``insists`` has runs end with its grace instead of their own.
     """
 
     action: Action
@@ -67,6 +67,7 @@ class Job:
     key: str | None = None
     timeout: float = 300.0
     grace: float = 5.0
+    insists: bool = False
     send: tuple[Send, ...] = ()
     fetch: tuple[Fetch, ...] = ()
     into: str | None = None

@@ -142,11 +142,14 @@ class Planner:
         return plan(own, "get", devices, jobs, bounds)
 
     def plan_stop(
-        self, run: str, devices: Sequence[Device], grace: float, bounds: Bounds = Bounds()  # noqa: B008
+        self, run: str, devices: Sequence[Device], grace: float | None = None, bounds: Bounds = Bounds()  # noqa: B008
     ) -> Plan:
-        """The plan of ending a run, or with ``*`` every run, on some devices."""
+        """The plan of ending a run, or with ``*`` every run, on some devices; ``grace`` is another than their own."""
         folder = f"fleet-tasks-{run}-*" if run != "*" else "fleet-tasks-*"
-        visits = tuple(Visit(device, (Job(Action.STOP, folder=folder, grace=grace),)) for device in devices)
+        job = Job(Action.STOP, folder=folder)
+        if grace is not None:
+            job = replace(job, grace=grace, insists=True)
+        visits = tuple(Visit(device, (job,)) for device in devices)
         return Plan(new_run(), "stop", visits, bounds.parallel, bounds.retries, bounds.connect_timeout)
 
     def is_detached(self, run: str) -> bool:

@@ -233,7 +233,7 @@ def reboot(device: BenchDevice, run: str, *, keep: bool) -> None:
     """As if the device had restarted: all processes gone, another boot's id, its temporary folder kept or not."""
     place = folder_of(run)
     pid, _ = (place / "supervisor").read_text().split()
-    _, mark, _ = (place / "child").read_text().split()
+    _, mark, *_ = (place / "child").read_text().split()
     os.kill(int(pid), signal.SIGKILL)
     for process in device.processes():
         os.kill(process.pid, signal.SIGKILL)
@@ -340,6 +340,16 @@ def test_stop_ends_it_and_keeps_what_it_said(bench: Bench, one: BenchDevice) -> 
     (kept,) = remembered(run).results
     assert (kept.state, kept.stdout) == (State.CANCELLED, b"begun\nleaving\n")
     assert fleet(bench, "follow", "--run", run).code == 1
+
+
+@pytest.mark.parametrize("own, asked, said", [("0", "40", "begun\nsaved\n"), ("600", "0", "begun\n")])
+def test_who_stops_it_may_name_another_grace(bench: Bench, one: BenchDevice, own: str, asked: str, said: str) -> None:
+    slow = "sleep 1; echo saved; exit" if own == "0" else ":"
+    run = detach(bench, f"trap '{slow}' TERM; echo begun; while :; do sleep 0.1; done", "--grace", own)
+    assert eventually(lambda: (folder_of(run) / "out").read_text() == "begun\n")
+    assert fleet(bench, "stop", "--run", run, "--grace", asked).code == 0
+    assert remembered(run).results[0].stdout.decode() == said
+    assert nothing_left(one, run)
 
 
 def test_stop_all_ends_every_run_of_the_chosen_devices(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from fleet_tasks.results import Result
 def stop(stage: Stage, job: Job) -> Result:
     """Ends every run on the device whose folder matches ``job.folder`` (this run's own when it names none).
 
-    Done when nothing is left of them.
+    Done when nothing is left of them. Each has its own grace, unless the job ``insists`` on one.
 
     With ``cleanup`` the folders of ended runs are removed, too.
     """
@@ -22,7 +22,8 @@ def stop(stage: Stage, job: Job) -> Result:
     values = {
         "pattern": job.folder or f"fleet-tasks-{stage.run}-*",
         "device": stage.device.name,
-        "ticks": round(job.grace * 5),
+        "asked": round(job.grace * 5),
+        "insists": job.insists,
         "remove": job.cleanup,
         "mark": secrets.token_hex(16),
         "timeout": 1,

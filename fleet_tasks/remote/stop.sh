@@ -1,4 +1,5 @@
-# Ends runs, whoever started them, and looks whether they are gone. ft_pattern names their folders.
+# Ends runs, whoever started them, and looks whether they are gone. ft_pattern names their folders; ft_asked is the grace
+# in fifths of a second, which counts where a run has not noted its own, and with ft_insists in any case.
 
 main() {
     ft_begin
@@ -29,6 +30,14 @@ ft_stop_one() {
     ft_left=
     ft_going=
     ft_goes_on "$ft_each" && ft_going=1
+    ft_child=
+    ft_ticks=
+    read -r ft_child ft_mark ft_timer ft_ticks <"$ft_each/child"
+    ft_ticks=${ft_ticks:-$ft_asked}
+    if [ -n "$ft_insists" ]; then
+        ft_ticks=$ft_asked
+        printf '%s\n' "$ft_ticks" >"$ft_each/grace"
+    fi
     # A run that is over, or of before the last boot, has left its process ids to others.
     ft_look=1
     [ "$ft_then" = "$ft_boot" ] || ft_look=
@@ -41,10 +50,11 @@ ft_stop_one() {
             kill -0 "$ft_pid" || break
             read -r ft_ended <"$ft_each/exit" && break
             ft_pause
+            [ "$((ft_tick % 25))" -ne 0 ] || ft_say waiting
         done
     fi
     # Where the supervisor itself was killed, what it had started is found by its mark.
-    if [ -n "$ft_look" ] && read -r ft_child ft_mark ft_timer <"$ft_each/child"; then
+    if [ -n "$ft_look" ] && [ -n "$ft_child" ]; then
         [ -n "$ft_ended" ] || kill "$ft_timer"
         ft_survey
         [ -n "$ft_left" ] && ft_end

@@ -43,7 +43,7 @@ ft_find_self() {
 # Notes what has to be ended when the supervisor does not, or is no more.
 ft_note_child() {
     ft_find_self
-    printf '%s %s %s\n' "$ft_self" "$ft_mark" "$ft_timer" >"$ft_run/child"
+    printf '%s %s %s %s\n' "$ft_self" "$ft_mark" "$ft_timer" "$ft_ticks" >"$ft_run/child"
 }
 
 # ft_become COMMAND...: in a process of its own, turns it into the task.
@@ -112,7 +112,7 @@ ft_tell_time() {
     done
     kill -ALRM "$ft_self" && return
     # The supervisor was killed: the deadline of a detached task is kept without it.
-    read -r ft_child ft_mark ft_rest <"$ft_run/child" && ft_end
+    read -r ft_child ft_mark _ <"$ft_run/child" && ft_end
 }
 
 # The watcher: passes on what the laptop says, and its silence for ever.
@@ -130,7 +130,7 @@ ft_watch() {
     done
     kill -USR1 "$ft_self" && return
     # The supervisor was killed: what it would have done is done here.
-    [ -n "$ft_run" ] && read -r ft_child ft_mark ft_timer <"$ft_run/child"
+    [ -n "$ft_run" ] && read -r ft_child ft_mark ft_timer _ <"$ft_run/child"
     ft_end
     kill "$ft_timer"
     ft_drop
@@ -213,8 +213,10 @@ ft_stop() {
     ft_end
 }
 
-# TERM, the grace, KILL, to the whole tree; ft_left names what would not go.
+# TERM, the grace, KILL, to the whole tree; ft_left names what would not go. Whoever stops the run may have said
+# another grace.
 ft_end() {
+    [ -n "$ft_run" ] && read -r ft_asked <"$ft_run/grace" && ft_ticks=$ft_asked
     ft_survey
     [ -z "$ft_left" ] && return
     ft_signal TERM

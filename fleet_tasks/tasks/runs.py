@@ -111,7 +111,7 @@ def stop(
     else:
         raise RequestError("Say which run: --run ID (fleet ps lists them), or --all for every run.")
     try:
-        carry_out(c, fleet, fleet.plan_stop(run, devices, limit.grace, limit), output)
+        carry_out(c, fleet, fleet.plan_stop(run, devices, limits.grace, limit), output)
     finally:
         if run != "*" and not c.config.run.dry:
             _collect(fleet, run)
