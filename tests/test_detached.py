@@ -104,6 +104,17 @@ def test_the_seconds_are_the_tasks_own(bench: Bench, one: BenchDevice) -> None:
     assert 3 <= entry["seconds"] < time.monotonic() - begun
 
 
+def test_of_one_run_only_its_own_devices_are_asked(bench: Bench, one: BenchDevice) -> None:
+    gone = {**bench.device(TWO).entry, "port": 1}
+    bench.registry(bench.home / "fleet.yaml", [ONE], devices={TWO: gone})
+    run = detach(bench, "sleep 600")
+    said = fleet(bench, "ps", "--run", run, "--retries", "1", "-f", "json")
+    assert (said.code, said.stderr, [row["run"] for row in said.document["runs"]]) == (0, "", [run])
+    assert fleet(bench, "ps", "--retries", "1").code == 3
+    assert fleet(bench, "stop", "--run", run).code == 0
+    assert nothing_left(one, run)
+
+
 def test_lines_come_from_the_first_on_and_as_they_are_written(bench: Bench, one: BenchDevice) -> None:
     run = detach(bench, waits_for(one.home / "go", "echo first", "echo last; echo bad >&2"))
     with going(bench, "follow", "--run", run, "--stream") as follower:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from invoke import Context, Exit
 
-from fleet_tasks import formats
+from fleet_tasks import formats, settings
 from fleet_tasks.cli import task
 from fleet_tasks.commands import bounds, carry_out, choose, open_fleet, run_id, show
 from fleet_tasks.detached import attending, unattended
@@ -44,7 +44,9 @@ def ps(
     """
     fleet = open_fleet(c, where)
     wanted = run_id(choice.run) if choice.run else ""
-    plan = fleet.plan_simple(Action.PS, choose(c, fleet, targets, everyone=True), Wish(), bounds(fleet, connecting))
+    named = targets.named or settings.host(c) is not None
+    devices = fleet.devices_of(wanted) if wanted and not named else choose(c, fleet, targets, everyone=True)
+    plan = fleet.plan_simple(Action.PS, devices, Wish(), bounds(fleet, connecting))
     if c.config.run.dry:
         carry_out(c, fleet, plan, output)
         return
