@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from fleet_tasks import scripts
 from fleet_tasks.detached import FILE
+from fleet_tasks.fleet import Fleet
 from fleet_tasks.ids import is_run
+from fleet_tasks.options import Targets
+from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import State
 from tests.bench import PATIENCE, Bench, BenchDevice, relay
 from tests.program import fleet, holding
@@ -360,6 +364,23 @@ def test_who_stops_it_may_name_another_grace(bench: Bench, one: BenchDevice, own
     assert eventually(lambda: (folder_of(run) / "out").read_text() == "begun\n")
     assert fleet(bench, "stop", "--run", run, "--grace", asked).code == 0
     assert remembered(run).results[0].stdout.decode() == said
+    assert nothing_left(one, run)
+
+
+def test_it_may_be_stopped_the_moment_it_was_begun(
+    bench: Bench, one: BenchDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, begun = scripts.shell_file, "        ft_began=$ft_clock\n"
+    assert real("dispatch").count(begun) == 1
+    monkeypatch.setattr(scripts, "shell_file", lambda name: real(name).replace(begun, f"{begun}        sleep 1\n"))
+    with Fleet.load(bench.home / "fleet.yaml") as ours:
+        devices = ours.choose(Targets(device=(ONE,)))
+        wish = Wish(task="echo begun; sleep 600", agent="shell", detach=True)
+        run = ours.collect(ours.plan_dispatch(devices, wish, Bounds())).run
+        assert ours.collect(ours.plan_stop(run, devices)).exit_code == 0
+        (result,) = ours.collect(ours.plan_follow(run)).results
+        ours.sweep(run)
+    assert result.state is State.CANCELLED
     assert nothing_left(one, run)
 
 

@@ -91,8 +91,7 @@ class Queue:
             self._running += 1
             self._tries[task.id] += 1
             self._turns.began(device)
-            if self._turns.few(self._lists.waiting):
-                self._changed.notify_all()
+            self._pass_on()
             return Attempt(task, device, self._tries[task.id], self._fitness.ever(device))
 
     def give_back(self, attempt: Attempt, *, elsewhere: bool = False) -> bool:
@@ -137,13 +136,13 @@ class Queue:
         """A device is there, with so much load per core; ``ready`` is whether it has the agents it needs."""
         with self._changed:
             self._turns.arrived(device, load, ready=ready)
-            self._changed.notify_all()
+            self._pass_on()
 
     def away(self, device: str) -> None:
         """A device is not there just now."""
         with self._changed:
             self._turns.left(device)
-            self._changed.notify_all()
+            self._pass_on()
 
     def worked(self, device: str) -> None:
         """An attempt ended properly on the device: its failures are forgotten, unless it was given up."""
@@ -194,6 +193,11 @@ class Queue:
         self._changed.notify_all()
         if self._over():
             self.through.request(Cancelled("Nothing is left to do."))
+
+    def _pass_on(self) -> None:
+        """Somebody else may have a turn now."""
+        if self._turns.few(self._lists.waiting):
+            self._changed.notify_all()
 
     def _put_down(self, attempt: Attempt) -> None:
         self._running -= 1

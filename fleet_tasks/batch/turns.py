@@ -44,8 +44,8 @@ class Turns:
         self._working[device] -= 1
 
     def few(self, tasks: int) -> bool:
-        """Whether there are fewer tasks than devices, so that whose turn it is changes with each that is taken."""
-        return 0 < tasks < len(self._there)
+        """Whether there are fewer tasks than devices, so that somebody may wait for a turn."""
+        return 0 < tasks < len(self._slots)
 
     def is_next(self, device: str, tasks: int, devices: Sequence[str]) -> bool:
         """Whether it gets one of so many tasks, or leaves them to those of ``devices`` who come before it."""

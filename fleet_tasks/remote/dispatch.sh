@@ -32,8 +32,14 @@ ft_go_on_alone() {
         printf '%s %s %s\n' "$ft_status" "${ft_why:-ended}" "$ft_left" >"$ft_run/ending"
         mv "$ft_run/ending" "$ft_run/exit"
     ) </dev/null >"$ft_run/out" 2>/dev/null 3<&- 4>/dev/null 5>"$ft_run/err" &
-    # Noted here, so that whoever is told of the run finds its supervisor.
-    ft_note_supervisor $!
+    # Whoever is told of the run may stop it at once: so its supervisor is noted here, and listens when the task is there.
+    ft_supervisor=$!
+    ft_note_supervisor "$ft_supervisor"
+    ft_looks=0
+    while [ ! -s "$ft_run/child" ] && kill -0 "$ft_supervisor" && [ "$ft_looks" -lt 2010 ]; do
+        ft_looks=$((ft_looks + 1))
+        [ "$ft_looks" -lt 2000 ] || ft_pause
+    done
     ft_say detached "$ft_boot" "$ft_run"
     ft_finish
     exit 0
