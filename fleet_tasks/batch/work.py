@@ -63,7 +63,6 @@ class Workshop:
                     break
                 on_task = replace(stage, task_id=attempt.task.id)
                 yield from self._attempt(on_task, attempt)
-                self._arrived(device.name, line.condition)
                 on_task.tell(LEFT)
         except BaseException:
             # The others would wait for an attempt that nobody ends; without a journal nothing may begin anyway.
@@ -153,6 +152,7 @@ class Workshop:
                     if job not in self.used[stage.device.name]:
                         self.used[stage.device.name].append(job)
                 elif key not in self.ready:
+                    self.queue.away(stage.device.name)  # who is made ready first keeps nobody waiting
                     result = self.worker.carry_out(stage, job)
                     if result.state in AWAY:
                         raise ConnectionLost(f"The connection to {stage.device.name} broke.")
@@ -169,7 +169,7 @@ class Workshop:
         if result:
             keep_answer(self.answers, task.id, result)
         self.journal.ended(task.id, attempt.number, result.state, over=not repeat)
-        self._learn(stage.device.name, attempt, result)
+        self._learn(stage, attempt, result)
         if repeat:
             log.info("%s is tried again: it %s on %s.", task.id, result.state, stage.device.name)
             self.queue.again(attempt)
@@ -177,10 +177,12 @@ class Workshop:
         self.queue.finish(attempt, result.state)
         yield result
 
-    def _learn(self, name: str, attempt: Attempt, result: Result) -> None:
+    def _learn(self, stage: Stage, attempt: Attempt, result: Result) -> None:
         """What an attempt tells about its device."""
+        name = stage.device.name
         if result.state not in AWAY:
             self.queue.worked(name)
+            self._arrived(name, stage.line.condition if stage.line else None)
             self.troubles.pop(name, None)
         elif self.worker.stopping.reason is None:
             self._failed(name, ConnectionLost(result.error.message if result.error else f"{name} was lost."), attempt)
