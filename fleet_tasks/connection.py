@@ -49,6 +49,9 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
     throttle: threading.Semaphore
     round_trip: float
     _fresh: bool
+    _failures: list[errors.ConnectError]
+    _shared: int
+    _sharing: threading.Lock
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
         # Fabric keeps plain attributes in its configuration, so ours go past it.
         self._set(login=login, _keyring=keyring, _known=known, _through=through)
         self._set(throttle=throttle or threading.Semaphore(), _lock=threading.Lock(), _opening=None)
+        self._set(_failures=[], _shared=0, _sharing=threading.Lock())
 
     def _identity(self) -> tuple[str, str, str, int]:
         return (self.login.device, self.host, self.user, self.port)
@@ -74,6 +78,24 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
                     self._open(time.monotonic() + self.login.connect_timeout)
                 finally:
                     self._set(_opening=None)
+
+    def open_for(self, shared: int) -> None:
+        """As ``open``, of a jump host for one behind it, who had a share in so many failures since the last success.
+
+        A try that fails counts for all behind it: they neither wait for one each, nor knock once each with a bad key.
+        """
+        if shared < len(self._failures):
+            raise self._failures[shared]
+        with self._sharing:
+            if shared < len(self._failures):
+                raise self._failures[shared]
+            try:
+                self.open()
+            except errors.ConnectError as error:
+                error.guidance = error.problem(**self.login.words).guidance
+                self._failures.append(error)
+                raise
+            self._failures.clear()
 
     def give_up(self) -> None:
         """Ends a login that is under way, which then raises; may be called from any thread."""
@@ -161,7 +183,9 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
         login = self.login
         left = max(0.1, until - time.monotonic())
         if self._through is not None:
-            self._through.open()
+            self._set(_shared=self._shared + 1)
+            self._through.open_for(self._shared - 1)
+            self._set(_shared=0)
             assert self._through.transport is not None  # open() sees to it
             channel = self._through.transport.open_channel(
                 "direct-tcpip", (login.host, login.port), ("127.0.0.1", 0), timeout=left

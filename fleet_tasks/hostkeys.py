@@ -104,9 +104,9 @@ class KnownHosts:
                 continue
             try:
                 key = HostKey(words[1], base64.b64decode(words[2], validate=True))
+                self._learn(words[0], key, revoked=marker == "@revoked")
             except (binascii.Error, ValueError):
-                continue
-            self._learn(words[0], key, revoked=marker == "@revoked")
+                continue  # a damaged line, as ssh does
 
     def _learn(self, names: str, key: HostKey, *, revoked: bool) -> None:
         if revoked:

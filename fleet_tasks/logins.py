@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import re
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fleet_tasks.devices import Device, Endpoint
@@ -20,7 +23,7 @@ class Login:
     keys: tuple[str, ...] = ()
     only_keys: bool = False
     agent_socket: str | None = None
-    jump: Endpoint | None = None
+    jump: tuple[Endpoint, ...] = ()
     proxy_command: str | None = None
     host_keys: str = "accept-new"
     known_hosts: tuple[str, ...] = ()
@@ -32,6 +35,13 @@ class Login:
     def address(self) -> str:
         """``user@host:port``, as documents show it."""
         return f"{self.user}@{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
+    def words(self) -> Mapping[str, object]:
+        """What a guidance sentence may name; ``login`` is what ssh and ssh-copy-id want to hear after ``-p PORT``."""
+        key = ["-i", *map(_typed, self.keys[:1])] if self.keys else []
+        jump = ["-o", f"ProxyJump={shlex.quote(','.join(map(str, self.jump)))}"] if self.jump else []
+        return {"login": " ".join([*key, *jump, f"{self.user}@{self.host}"]), "host": self.host, "port": self.port}
 
 
 @dataclass(frozen=True)
@@ -45,11 +55,13 @@ class Habits:
     password: str | None = field(default=None, repr=False)
 
 
-def login(device: Device, settings: HostSettings, habits: Habits, known_hosts: str) -> Login:
-    """The registry's word first, then a flag of the program, then ssh_config, then what ssh would do.
+def _typed(path: str) -> str:
+    """A path as it is typed: quoted where it must be, but never what stands for the home."""
+    return path if re.fullmatch(r"~?[\w./+-]+", path) else shlex.quote(path)
 
-    Several jump hosts make a chain: each is reached through the one before it, so only the last is named here.
-    """
+
+def login(device: Device, settings: HostSettings, habits: Habits, known_hosts: str) -> Login:
+    """The registry's word first, then a flag of the program, then ssh_config, then what ssh would do."""
     jumps = device.jump or settings.jump
     keys = habits.identities or ((device.key,) if device.key else settings.identity_files)
     return Login(
@@ -60,7 +72,7 @@ def login(device: Device, settings: HostSettings, habits: Habits, known_hosts: s
         keys=tuple(keys),
         only_keys=settings.identities_only,
         agent_socket=None if settings.identity_agent == "none" else settings.identity_agent or habits.agent_socket,
-        jump=jumps[-1] if jumps else None,
+        jump=jumps,
         proxy_command=None if jumps else settings.proxy_command,
         host_keys=device.host_keys or settings.strict or habits.host_keys,
         known_hosts=settings.user_known_hosts or (known_hosts,),

@@ -75,7 +75,7 @@ class Session:
             settings = replace(settings, jump=(), proxy_command=settings.proxy_command if len(jumps) == 1 else None)
             device = Device(str(hop), hop.host, hop.user, hop.port, host_keys=behind.host_keys)
             how = login(device, settings, self._habits, str(self._home / ".ssh" / "known_hosts"))
-            how = replace(how, keys=how.keys or behind.keys, connect_timeout=behind.connect_timeout)
+            how = replace(how, keys=how.keys or behind.keys, jump=jumps[:-1], connect_timeout=behind.connect_timeout)
             before = self._gateway(jumps[:-1], how) if len(jumps) > 1 else None
             self._gateways[jumps] = self._connect(how, before)
         return self._gateways[jumps]

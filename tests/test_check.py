@@ -215,7 +215,9 @@ def test_programs_versions_and_modules(bench: Bench, tmp_path: Path) -> None:
 def test_versions_are_compared_as_numbers(installed: list[int], wanted: list[int]) -> None:
     version, least = (".".join(map(str, numbers)) for numbers in (installed, wanted))
     row = check._program(Need("tool", least), f"found /usr/bin/tool tool {version} (built today)")
-    assert row.ok is (installed >= wanted)
+    longest = max(len(installed), len(wanted))
+    padded = [[*numbers, *[0] * (longest - len(numbers))] for numbers in (installed, wanted)]
+    assert row.ok is (padded[0] >= padded[1])
     assert row.found == version
 
 
@@ -227,6 +229,7 @@ def test_versions_are_compared_as_numbers(installed: list[int], wanted: list[int
         ("Python 3.11.7", "3.11.7"),
         ("This is perl 5, version 36, subversion 0 (v5.36.0) built for x86_64", "5.36.0"),
         ("curl 7.88.1 (x86_64-pc-linux-gnu) libcurl/7.88.1", "7.88.1"),
+        ("less 590 (GNU regular expressions)", "590"),
         ("unknown option --version", None),
         ("", None),
     ],

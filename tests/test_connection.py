@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,7 @@ from fleet_tasks.results import Result, State
 from fleet_tasks.retry import FIRST_WAIT, patiently
 from fleet_tasks.stopping import Stopping
 from tests.bench import PATIENCE, Bench, BenchDevice, Hostile, hostile, relay
+from tests.bench.listening import listening
 
 STRANGER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxgeXYZkzrGqk7IOGUvBrQ2Ss3D1M1DXBdIHQ8cSxTN"
 AUTHORITY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK8r0T1uv9rQ6hmS1Zq0O0qVxj4b6B1m7m1m8c8wU0aa"
@@ -54,8 +56,9 @@ def code(result: Result) -> str | None:
 
 def trusting(bench: Bench, deck: BenchDevice, lines: str) -> None:
     """A known_hosts file of a few named lines alone."""
-    bench.known_hosts.write_text("# a comment\n\nbroken line\n")
     known = bench.sshd.public_key
+    broken = f"broken line\n|1|abc|def {known}\n|1| {known}\n|1|!|! {known}\none {known.split()[0]} AAA\n"
+    bench.known_hosts.write_text(f"# a comment\n\n{broken}")
     for line in lines.split():
         match line:
             case "plain":
@@ -269,6 +272,50 @@ def test_a_jump_host_that_is_gone_is_told_of(bench: Bench, visit: Visit) -> None
         result = visit({"deck": bench.device("deck").entry | {"jump": jump}})["deck"]
     assert (result.state, code(result)) == (State.UNREACHABLE, "connection-refused")
     assert str(nobody.port) in str(result.error)
+
+
+def test_a_jump_host_that_lets_nobody_in_is_asked_once_and_named(
+    make_sshd: Callable[..., Bench], visit: Visit, bench: Bench
+) -> None:
+    gate = make_sshd(options=["AuthorizedKeysFile none", "LogLevel VERBOSE"])
+    door = gate.device("gate")
+    behind = {name: bench.device(name).entry | {"jump": f"{door.user}@{door.host}:{door.port}"} for name in "abcd"}
+    found = visit(behind, retries=3)
+    fix = f"ssh-copy-id -p {door.port} -i {bench.key} {door.user}@{door.host}"
+    for result in found.values():
+        assert (code(result), result.attempts) == ("auth-refused", 1)
+        assert result.error is not None and result.error.guidance.endswith(fix)
+    assert gate.log().count("Connection from") == 1
+
+
+def test_devices_behind_a_jump_host_that_says_nothing_wait_for_it_together(bench: Bench, visit: Visit) -> None:
+    knocked: list[socket.socket] = []
+
+    def silent(sock: socket.socket, over: threading.Event) -> None:
+        knocked.append(sock)
+        over.wait()
+
+    with listening(silent) as nobody:
+        behind = {name: bench.device(name).entry | {"jump": f"me@{nobody.host}:{nobody.port}"} for name in "abcdef"}
+        found = visit(behind, connect_timeout=1.0)
+    assert {code(result) for result in found.values()} == {"connect-timeout"}
+    assert all(f"ping -c1 {nobody.host}" in str(result.error) for result in found.values()), found
+    assert len(knocked) == 1
+
+
+def test_what_is_typed_to_reach_a_device(bench: Bench, visit: Visit) -> None:
+    deck, gate = bench.device("deck"), bench.device("gate")
+    key = bench.home / "a key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    with hostile.not_listening() as nobody:
+        jump = f"{gate.user}@{gate.host}:{gate.port}"
+        entry = {"host": nobody.host, "port": nobody.port, "user": "me", "key": str(bench.key), "jump": jump}
+        closed = visit({"closed": entry})["closed"]
+    refused = visit({"deck": deck.entry | {"key": str(key)}})["deck"]
+    way = f"ssh -p {nobody.port} -i {bench.key} -o ProxyJump={jump} me@{nobody.host}"
+    assert closed.error is not None and closed.error.guidance.endswith(way)
+    assert refused.error is not None
+    assert refused.error.guidance.endswith(f"ssh-copy-id -p {deck.port} -i '{key}' {deck.user}@{deck.host}")
 
 
 def test_two_devices_at_one_address_stay_two(bench: Bench, visit: Visit) -> None:

@@ -175,14 +175,17 @@ def _program(need: Need, found: str) -> Check:
 
 
 def first_version(text: str) -> str | None:
-    """The first thing in a ``--version`` line that looks like a version, without a leading v."""
-    found = re.search(r"\bv?(\d+(?:\.\d+)+)", text)
+    """The first thing in a ``--version`` line that looks like a version, without a leading v; else a number alone."""
+    found = re.search(r"\bv?(\d+(?:\.\d+)+)", text) or re.search(r"(?<!\S)v?(\d+)(?!\S)", text)
     return found[1] if found else None
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """A version's numbers, so that 1.10 comes after 1.9."""
-    return tuple(int(part) for part in re.findall(r"\d+", version))
+    """A version's numbers, so that 1.10 comes after 1.9, and 1.9 is 1.9.0."""
+    numbers = [int(part) for part in re.findall(r"\d+", version)]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)
 
 
 def _agent(agent: Agent, heard: _Heard, job: Job) -> Iterator[Check]:

@@ -236,14 +236,7 @@ def result(stage: Stage, job: Job, clock: Clock, state: State = State.DONE, **mo
 
 def guidance_values(stage: Stage) -> dict[str, object]:
     """What a guidance sentence may name."""
-    login = stage.connection.login
-    return {
-        "device": stage.device.name,
-        "login": f"{login.user}@{login.host}",
-        "host": login.host,
-        "port": login.port,
-        "run": stage.run,
-    }
+    return {"device": stage.device.name, "run": stage.run, **stage.connection.login.words}
 
 
 def failed(stage: Stage, job: Job, clock: Clock, error: DeviceError, **more: Any) -> Result:

@@ -14,7 +14,7 @@ class FleetError(Exception):
 class DeviceError(FleetError):
     """One device could not do its part; the others go on.
 
-    ``message`` is the sentence; ``guidance`` may hold ``{device}``, ``{login}`` (user@host),
+    ``message`` is the sentence; ``guidance`` may hold ``{device}``, ``{login}`` (user@host, with key and jump host),
     ``{host}`` and ``{port}``, filled in by ``problem``.
     """
 
