@@ -335,3 +335,47 @@ def test_whose_turn_it_is_not_sleeps_until_it_is() -> None:
     queue.away("b")
     waiting.join(PATIENCE + 30)
     assert found == [True]
+
+
+def test_nobody_waits_for_a_turn_of_a_device_that_was_given_up() -> None:
+    long, last = Task("long", "x", devices=("a",)), Task("last", "x", devices=("a", "b"))
+    queue = Queue([long, last], slots={"a": 2, "b": 1}, now=lambda: 0.0)
+    queue.arrived("b", 9.0, ready=False)
+    attempt = queue.take("a")
+    assert attempt is not None and attempt.task is long
+    queue.failed("a", passing=False)
+    queue.worked("a")
+    queue.arrived("a", 0.1, ready=True)
+    queue.finish(attempt, State.DONE)
+    assert queue.fits("b")
+
+
+def test_nobody_waits_for_a_turn_of_a_device_that_is_set_aside() -> None:
+    clock = [0.0]
+    queue = Queue([Task(f"t{n}", "x", devices=("a", "b")) for n in range(2)], slots={}, now=lambda: clock[0])
+    for name in ("a", "b") * FAILURES:
+        queue.failed(name)
+    clock[0] += SOON
+    queue.arrived("a", 9.0, ready=True)
+    queue.arrived("b", 0.1, ready=True)
+    attempt = queue.take("a")
+    assert attempt is not None and not queue.fits("b"), "there is somebody at work by now"
+    queue.worked("a")
+    queue.finish(attempt, State.DONE)
+    assert queue.fits("a")
+
+
+def test_whose_turn_comes_is_woken_however_much_others_have_to_do() -> None:
+    others = [Task(f"c{n}", "x", devices=("c",)) for n in range(9)]
+    queue = Queue([Task("b", "x", devices=("b",)), *others, Task("any", "x", devices=("a", "b"))], slots={})
+    queue.arrived("b", 0.1, ready=True)
+    queue.arrived("a", 9.0, ready=True)
+    found: list[bool] = []
+    waiting = threading.Thread(target=lambda: found.append(queue.wait("a")), daemon=True)
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    taken = queue.take("b")
+    assert taken is not None and taken.task.id == "b"
+    waiting.join(60)
+    assert found == [True]

@@ -55,7 +55,7 @@ class Queue:
         self._lists = Lists({name: number for number, name in enumerate(self._tasks)})
         self._gates = Gates()
         self._fitness = Fitness(now)
-        self._turns = Turns(slots or {}, now)
+        self._turns = Turns(slots or {}, now, self._able)
         self._unreached: set[str] = set()
         self._running = 0
         self._most = most
@@ -196,7 +196,7 @@ class Queue:
 
     def _pass_on(self) -> None:
         """Somebody else may have a turn now."""
-        if self._turns.few(self._lists.waiting):
+        if self._turns.was_refused():
             self._changed.notify_all()
 
     def _put_down(self, attempt: Attempt) -> None:
@@ -219,9 +219,13 @@ class Queue:
         return True
 
     def _fits(self, device: str) -> bool:
-        if self._closed or self._fitness.is_given_up(device) or (self._most and self._running >= self._most):
+        if self._closed or not self._able(device) or (self._most and self._running >= self._most):
             return False
-        return self._rest(device) <= 0 and next(self._offers(device), None) is not None
+        return next(self._offers(device), None) is not None
+
+    def _able(self, device: str) -> bool:
+        """Whether it is neither given up nor set aside."""
+        return not self._fitness.is_given_up(device) and self._rest(device) <= 0
 
     def _offers(self, device: str) -> Iterator[Places]:
         """Where something waits of which it is this device's turn to take."""

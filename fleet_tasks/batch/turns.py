@@ -12,16 +12,19 @@ PATIENCE = 0.5
 class Turns:
     """Who is there, and in which order they are asked; ``slots`` is how many tasks each device works on at a time.
 
-    A device that nothing is known of goes before nobody and lets nobody go first.
+    A device that nothing is known of goes before nobody and lets nobody go first, and nobody is kept waiting for one
+    that is not ``able`` to take anything now.
     """
 
-    def __init__(self, slots: Mapping[str, int], now: Callable[[], float]) -> None:
+    def __init__(self, slots: Mapping[str, int], now: Callable[[], float], able: Callable[[str], bool]) -> None:
         self._now = now
         self._slots = slots
+        self._able = able
         self._coming = set(slots)
         self._there: dict[str, tuple[bool, float]] = {}
         self._working: Counter[str] = Counter()
         self._until: float | None = None
+        self._refused = False
 
     def arrived(self, device: str, load: float, *, ready: bool) -> None:
         """It is there, with so much load per core; ``ready`` is whether it has the agents it needs."""
@@ -43,9 +46,10 @@ class Turns:
         """It works on one task less."""
         self._working[device] -= 1
 
-    def few(self, tasks: int) -> bool:
-        """Whether there are fewer tasks than devices, so that somebody may wait for a turn."""
-        return 0 < tasks < len(self._slots)
+    def was_refused(self) -> bool:
+        """Whether anybody left tasks to others since this was asked last, and so may wait for a turn."""
+        refused, self._refused = self._refused, False
+        return refused
 
     def is_next(self, device: str, tasks: int, devices: Sequence[str]) -> bool:
         """Whether it gets one of so many tasks, or leaves them to those of ``devices`` who come before it."""
@@ -56,14 +60,18 @@ class Turns:
             if tasks <= 0:
                 break
             if other in self._there:
-                tasks -= self._working[other] < self._slots.get(other, 1) and self._rank(other) < mine
+                tasks -= self._is_free(other) and self._rank(other) < mine
             else:
                 tasks -= waits and other in self._coming
+        self._refused |= tasks <= 0
         return tasks > 0
 
     def rest(self) -> float:
         """Seconds for which those are still waited for who were not there yet."""
         return self._until - self._now() if self._until is not None and self._coming else 0.0
+
+    def _is_free(self, device: str) -> bool:
+        return self._working[device] < self._slots.get(device, 1) and self._able(device)
 
     def _rank(self, device: str) -> tuple[int, bool, float]:
         return (self._working[device], *self._there[device])
