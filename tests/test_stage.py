@@ -48,3 +48,13 @@ def test_what_takes_long_on_this_side_is_no_silence_of_the_device(clock: list[fl
 def test_a_device_that_is_silent_for_too_long_is_given_up(clock: list[float]) -> None:
     with pytest.raises(NotVerified, match="deck did not finish deploy within 60 s"):
         list(words(61, clock))
+
+
+@pytest.mark.parametrize("said", ["", "x 4", "- -", "0.5 many", "nan", "0.1 1" + "0" * 400, "1" + "0" * 400 + " 4"])
+def test_a_device_that_tells_nonsense_of_itself_counts_as_the_most_loaded(said: str) -> None:
+    assert not stage.Condition.of(Frame("here", said)).load < 1e9
+
+
+def test_what_a_device_tells_of_itself_is_its_load_per_core_and_its_agents() -> None:
+    told = stage.Condition.of(Frame("here", "0.5 2 clio demo"))
+    assert told.load == 0.25 and told.agents >= {"clio", "demo"}

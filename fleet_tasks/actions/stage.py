@@ -45,7 +45,7 @@ class Condition:
         load, cores, *agents = [*frame.parts, "-", "-"]
         try:
             return cls(float(load) / max(1, int(cores)), frozenset(agents))
-        except ValueError:
+        except (ValueError, OverflowError):
             return cls(math.inf, frozenset(agents))
 
 
