@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fleet_tasks import batching
 from fleet_tasks.batch import reading
 from fleet_tasks.batch.reading import Source, each, read
-from fleet_tasks.batch.tasks import NAMES, Task, Where, fill, in_order, spread
+from fleet_tasks.batch.tasks import NAMES, Task, TaskError, Where, fill, in_order, spread
 from fleet_tasks.batch.written import task_rows, tasks_of
 from fleet_tasks.batching import Batch
 from fleet_tasks.devices import Device
@@ -100,6 +100,7 @@ def test_a_wrong_file_is_refused_with_its_line(text: str, line: int, sentence: s
         ("[1]", "mapping"),
         ('{"task": "x", "after": ["z"]}', "no task here"),
         ('{"task": 3}', "number"),
+        ('{"task":' * 90_000, "too deep"),
     ],
 )
 def test_a_wrong_line_is_named(bad: str, sentence: str, tmp_path: Path) -> None:
@@ -197,6 +198,13 @@ def test_once_on_every_device() -> None:
     found = spread(tasks, {"a": ("d1", "d2"), "b": ("d1",)})
     assert [(task.id, task.devices) for task in found] == [("a@d1", ("d1",)), ("a@d2", ("d2",)), ("b", ("d1",))]
     assert found[2].after == found[2].takes == ("a@d1", "a@d2")
+
+
+def test_a_copy_for_a_device_and_a_task_called_so_are_refused() -> None:
+    tasks = [Task("a", "x", 1, where=Where(group=("g",), each=True)), Task("a@d2", "x", 2)]
+    with pytest.raises(TaskError, match="'a@d2'") as caught:
+        spread(tasks, {"a": ("d1", "d2"), "a@d2": ("d1",)})
+    assert caught.value.number == 1
 
 
 def test_tasks_are_the_same_after_they_were_written_down(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from fleet_tasks.registry.spots import Spot
 from fleet_tasks.transfer import sends
 
 _UNSAID = Task("", "")
+_DEEP = "This line is nested too deep."
 DEFAULTS = ("agent", "model", "timeout", "fetch", "where", "idempotent", "retries", "expect")
 
 
@@ -168,7 +169,10 @@ def _listed(spot: Spot) -> list[Spot]:
 
 
 def _spot(source: Source, line: int, value: Any) -> Spot:
-    return Spot(source.name, "", _node(value, line))
+    try:
+        return Spot(source.name, "", _node(value, line))
+    except RecursionError as error:
+        raise RegistryError(_DEEP, Place(source.name, line)) from error
 
 
 def _json_lines(source: Source) -> Iterator[tuple[int, Any]]:
@@ -179,9 +183,12 @@ def _json_lines(source: Source) -> Iterator[tuple[int, Any]]:
         if not line.strip():
             continue
         try:
-            yield number, decode(line)
+            value = decode(line)
         except ValueError as error:
             raise RegistryError(f"This line is no JSON object: {error}.", Place(source.name, number)) from error
+        except RecursionError as error:
+            raise RegistryError(_DEEP, Place(source.name, number)) from error
+        yield number, value
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

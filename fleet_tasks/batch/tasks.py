@@ -135,7 +135,8 @@ def check(tasks: Sequence[Task]) -> None:
 def spread(tasks: Iterable[Task], devices: Mapping[str, tuple[str, ...]]) -> list[Task]:
     """Tasks with the devices they may run on (by id), those with ``each`` once for every device as ``id@device``.
 
-    Whoever comes after such a task, or takes its files, comes after all of its copies.
+    Whoever comes after such a task, or takes its files, comes after all of its copies. Raises TaskError where a task
+    is called like one of them.
     """
     tasks = list(tasks)
     copies = {task.id: tuple(f"{task.id}@{name}" for name in devices[task.id]) for task in tasks if task.where.each}
@@ -150,6 +151,11 @@ def spread(tasks: Iterable[Task], devices: Mapping[str, tuple[str, ...]]) -> lis
             found += [task.but(id=f"{task.id}@{name}", devices=(name,)) for name in devices[task.id]]
         else:
             found.append(task)
+    named: set[str] = set()
+    for task in found if copies else ():
+        if task.id in named:
+            raise TaskError(task.index - 1, f"Two tasks are called {task.id!r}, one of them as a copy for a device.")
+        named.add(task.id)
     return found
 
 
