@@ -34,7 +34,8 @@ def authenticate(transport: FleetTransport, login: Login, keyring: Keyring) -> N
     elif trouble is None or isinstance(refused, BadAuthenticationType):
         raise refused
     else:
-        raise AuthRefused(f"{login.device} accepts no key of ours for {login.user}. {trouble.message}") from refused
+        sentence = f"{login.device} accepts no key of ours for {login.user}. {trouble.message}"
+        raise AuthRefused(sentence, guidance=trouble.guidance) from refused
 
 
 def key_trouble(login: Login, keyring: Keyring) -> NoAgentKey | None:

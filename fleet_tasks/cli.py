@@ -100,7 +100,10 @@ def exits() -> Iterator[None]:
     try:
         yield
     except FleetError as error:
-        raise Exit(f"{error}", code=error.exit_code) from error
+        from fleet_tasks.formats import sanitize
+
+        # A fleet.yaml may have come with somebody else's files.
+        raise Exit(sanitize.text(str(error)), code=error.exit_code) from error
     except KeyboardInterrupt as error:
         raise Exit("Interrupted.", code=130) from error
     except BrokenPipeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
 import stat
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,8 @@ from paramiko.pkey import UnknownKeyType
 
 from fleet_tasks.errors import NoAgentKey
 
+_Trouble = tuple[str, str]
+"""What is wrong with a key, and what to do about it."""
 _ASKING = threading.Lock()
 DEFAULT_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 
@@ -25,7 +28,7 @@ class Keyring:
     def __init__(self, home: Path, passphrase: str | None = None) -> None:
         self._home = home
         self._passphrase = passphrase
-        self._loaded: dict[str, PKey | str] = {}
+        self._loaded: dict[str, PKey | _Trouble] = {}
         self._public: dict[str, bytes | None] = {}
         self._lock = threading.Lock()
 
@@ -35,8 +38,8 @@ class Keyring:
             if path not in self._loaded:
                 self._loaded[path] = self._read(expand(path, self._home))
             key = self._loaded[path]
-        if isinstance(key, str):
-            raise NoAgentKey(key)
+        if isinstance(key, tuple):
+            raise NoAgentKey(key[0], guidance=key[1])
         return key
 
     def among(self, held: Sequence[PKey], path: str) -> PKey | None:
@@ -53,24 +56,26 @@ class Keyring:
         """The files that ``ssh`` would try without being told any."""
         return tuple(str(path) for name in DEFAULT_NAMES if (path := self._home / ".ssh" / name).is_file())
 
-    def _read(self, path: Path) -> PKey | str:
+    def _read(self, path: Path) -> PKey | _Trouble:
+        typed = shlex.quote(str(path))
         try:
             if _public_line(path) is not None:
-                private = str(path).removesuffix(".pub")
-                return f"The key {path} is public; its private half is not in the ssh-agent: ssh-add {private}"
+                private = shlex.quote(str(path).removesuffix(".pub"))
+                return f"The key {path} is public; its private half is not in the ssh-agent.", f"ssh-add {private}"
             mode = path.stat().st_mode
             if mode & (stat.S_IRWXG | stat.S_IRWXO) and path.stat().st_uid == os.getuid():
-                return f"The key {path} can be read by others; ssh refuses such keys: chmod 600 {path}"
+                return f"The key {path} can be read by others; ssh refuses such keys.", f"chmod 600 {typed}"
             key: PKey = PKey.from_path(path, self._passphrase)
         except (PasswordRequiredException, TypeError):
             # cryptography says TypeError where a passphrase is wanted and none is given.
-            return f"The key {path} has a passphrase and is not in the ssh-agent: ssh-add {path}"
+            return f"The key {path} has a passphrase and is not in the ssh-agent.", f"ssh-add {typed}"
         except OSError as error:
-            return f"The key {path} cannot be read: {error.strerror}."
+            made = f"ssh-keygen -t ed25519 -f {typed}; then: ssh-copy-id -p {{port}} {{login}}"
+            return f"The key {path} cannot be read: {error.strerror}.", f"Name another key, or make it: {made}"
         except UnknownKeyType:
-            return f"The key {path} is of a kind that only an ssh-agent can use: ssh-add {path}"
+            return f"The key {path} is of a kind that only an ssh-agent can use.", f"ssh-add {typed}"
         except (SSHException, ValueError) as error:
-            return f"The key {path} cannot be used: {error}."
+            return f"The key {path} cannot be used: {error}.", f"Is it a private key? Try: ssh-keygen -y -f {typed}"
         return key
 
 

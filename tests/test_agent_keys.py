@@ -218,8 +218,7 @@ def test_a_locked_key_that_the_agent_does_not_hold(bench: Bench, ours: SshAgent,
     assert result.error is not None and (result.error.code, result.attempts) == ("auth-refused", 1)
     found = rows(result)
     assert [name for name, row in found.items() if not row["ok"]] == ["key", "login"]
-    for said in (found["key"]["found"], result.error.message):
-        assert f"ssh-add {key}" in said
+    assert found["key"]["guidance"] == result.error.guidance == f"ssh-add {key}"
 
 
 def test_only_the_named_key_is_offered_where_the_configuration_says_so(
@@ -250,7 +249,7 @@ def test_a_named_key_of_no_use_is_a_cross_even_where_another_opens(
     lock(named)
     result = look(named)
     wrong = {name: row for name, row in rows(result).items() if not row["ok"]}
-    assert list(wrong) == ["key"] and f"ssh-add {named}" in wrong["key"]["found"]
+    assert list(wrong) == ["key"] and wrong["key"]["guidance"] == f"ssh-add {named}"
     assert rows(result)["login"]["ok"] is True
 
 
@@ -258,7 +257,7 @@ def test_a_public_key_by_name_whose_other_half_is_nowhere(bench: Bench, look: Lo
     key = new_key(tmp_path / "named")
     result = look(key.with_suffix(".pub"))
     assert result.error is not None and result.error.code == "no-agent-key"
-    assert f"ssh-add {key}" in result.error.message and "chmod" not in result.error.message
+    assert result.error.guidance == f"ssh-add {key}" and "chmod" not in result.error.message
 
 
 @pytest.mark.parametrize("tries", [1, 2, 6])

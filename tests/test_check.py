@@ -156,8 +156,9 @@ def test_the_steps_of_a_login(bench: Bench, tmp_path: Path) -> None:
         "unknown": ["host key"],
         "loose": ["host key"],
     }
-    assert f"chmod 600 {open_key}" in str(wrong["open"])
+    assert wrong["open"]["key"]["guidance"] == f"chmod 600 {open_key}"
     assert str(none) in wrong["none"]["key"]["found"]
+    assert f"ssh-keygen -t ed25519 -f {none}" in wrong["none"]["key"]["guidance"]
     assert "no-such-host.invalid" in wrong["nameless"]["name"]["found"]
     for name, device in (("changed", changed), ("unknown", unknown)):
         code = {"changed": "host-key-changed", "unknown": "host-key-unknown"}[name]

@@ -128,6 +128,13 @@ def test_nonsense_is_refused_before_anything_is_begun(words: str, typed: Callabl
     assert "fleet.yaml:" not in said.stderr
 
 
+def test_a_registry_drives_no_terminal(typed: Callable[..., Said], place: Path) -> None:
+    (place / "evil.yaml").write_text('version: 1\ndevices: {"a\\e]0;owned\\a\\r\\u202e": deck}\n')
+    said = typed("device.list", "--registry", "evil.yaml")
+    assert (said.code, said.stdout) == (2, "")
+    assert said.stderr.rstrip("\n").isprintable() and "is no name" in said.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
