@@ -49,11 +49,14 @@ class Incoming:
         """Does what ``frame`` announces, reading on in ``items``; false when it is none of ours."""
         if frame.word == "archive":
             self._unpack(int(frame.rest), items)
-        elif frame.word == "file":
+        elif frame.word in ("file", "folder"):
             index, mode, size, length = (int(part, 8 if at == 1 else 10) for at, part in enumerate(frame.parts))
             reader = Reader(items)
             name = reader.exactly(length).decode("utf-8", "surrogateescape")
-            self._store(index, name, mode, size, reader)
+            if frame.word == "folder":
+                self._make(index, name, mode)
+            else:
+                self._store(index, name, mode, size, reader)
         elif frame.word == "special":
             self._pass_over(frame.rest.partition(" ")[2], "a link or a special file")
         elif frame.word == "absent":
@@ -78,7 +81,7 @@ class Incoming:
 
     def _member(self, index: int, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         if member.isdir():
-            self._make(index, member.name)
+            self._make(index, member.name, member.mode)
         elif member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse():
             source = tar.extractfile(member)
             if source is not None:
@@ -95,10 +98,10 @@ class Incoming:
         renamed = self._names[index - 1] if index <= len(self._names) else ""
         return [*renamed.split("/"), *parts[1:]] if renamed else parts
 
-    def _make(self, index: int, name: str) -> None:
+    def _make(self, index: int, name: str, mode: int) -> None:
         parts = self._parts(index, name)
         if parts:
-            os.close(self._open_folder(parts))
+            os.close(self._open_folder(parts, (mode & MODES) | 0o700))
 
     def _store(self, index: int, name: str, mode: int, size: int, source: io.RawIOBase | object) -> None:
         parts = self._parts(index, name)
@@ -135,13 +138,13 @@ class Incoming:
         if self._taken.setdefault(name, digest) != digest:
             raise TransferError(f"Two files would both be {self._folder / name}: name one with --fetch REMOTE=NAME.")
 
-    def _open_folder(self, parts: list[str]) -> int:
-        """A handle on the folder ``parts``, made where missing; no part may be a link."""
+    def _open_folder(self, parts: list[str], mode: int = 0o755) -> int:
+        """A handle on the folder ``parts``, made where missing, with that mode; no part may be a link."""
         self._folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        for part in parts:
+        for depth, part in enumerate(parts, 1):
             try:
-                _make_folder(part, handle)
+                _make_folder(part, mode if depth == len(parts) else 0o755, handle)
                 inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
             except OSError as error:
                 raise TransferError(f"{part} in {self._folder} is in the way: {error.strerror}.") from error
@@ -213,9 +216,9 @@ def _pieces(source: object, size: int) -> Iterator[bytes]:
         yield piece
 
 
-def _make_folder(name: str, handle: int) -> None:
+def _make_folder(name: str, mode: int, handle: int) -> None:
     try:
-        os.mkdir(name, 0o755, dir_fd=handle)
+        os.mkdir(name, mode, dir_fd=handle)
     except FileExistsError:
         return
 

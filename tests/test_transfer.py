@@ -80,6 +80,8 @@ def tree(folder: Path) -> Path:
     for name, mode in (("open", 0o666), ("closed", 0o600), ("program", 0o755), ("setuid", 0o4755), ("setgid", 0o2711)):
         (folder / name).write_bytes(name.encode())
         (folder / name).chmod(mode)
+    (folder / "in side").chmod(0o750)
+    (folder / "in side" / "-deep").chmod(0o700)
     return folder
 
 
@@ -109,9 +111,9 @@ def test_a_tree_goes_there_and_comes_back(
     (got,) = carry(fleet, Action.GET, fetch=(Fetch("some where/the tree"),), into=str(tmp_path / "back")).results
     here = tmp_path / "back" / "deck" / "the tree"
     assert (got.state, got.error) == (State.DONE, None)
-    assert files(here) == files(source)
-    assert os.access(here / "program", os.X_OK) and not os.access(here / "plain", os.X_OK)
-    assert not any(path.stat().st_mode & 0o7000 for path in here.rglob("*"))
+    assert contents(here) == contents(source)
+    for path in source.rglob("*"):
+        assert (here / path.relative_to(source)).stat().st_mode & 0o7777 == path.stat().st_mode & 0o777, path
     assert {copy.remote: copy.sha256 for copy in got.files} == digests(source, "the tree")
     assert device.quiet()
 

@@ -151,13 +151,22 @@ ft_give_one() {
     fi
 }
 
+# ft_look_up_mode PATH: sets ft_mode, from the letters that ls has for it.
+ft_look_up_mode() {
+    ft_letters=$(LC_ALL=C ls -ld "$1")
+    ft_mode=0
+    for ft_bit in 400 200 100 40 20 10 4 2 1; do
+        ft_letters=${ft_letters#?}
+        case $ft_letters in [rwxst]*) ft_mode=$((ft_mode + ft_bit)) ;; esac
+    done
+}
+
 # Without tar: a frame with mode, size and the length of the name, then the name, then the bytes.
 ft_give_plain() {
     if [ -L "$1" ]; then
         ft_say special "$ft_index" "$1"
     elif [ -f "$1" ]; then
-        ft_mode=644
-        [ -x "$1" ] && ft_mode=755
+        ft_look_up_mode "$1"
         ft_length=$(printf %s "$1" | wc -c)
         # Read once, so that the size is that of what is sent even while the file grows.
         ft_size=$(($(wc -c <"$1")))
@@ -165,6 +174,10 @@ ft_give_plain() {
         printf %s "$1" >&4
         if ft_has head; then head -c "$ft_size" "$1" >&4; else dd bs=1 count="$ft_size" <"$1" >&4; fi
     elif [ -d "$1" ]; then
+        ft_look_up_mode "$1"
+        ft_length=$(printf %s "$1" | wc -c)
+        ft_say folder "$ft_index" "$ft_mode" 0 "$((ft_length))"
+        printf %s "$1" >&4
         for ft_each in "$1"/* "$1"/.[!.]* "$1"/..?*; do
             if [ -e "$ft_each" ] || [ -L "$ft_each" ]; then (ft_give_plain "$ft_each"); fi
         done
