@@ -22,6 +22,8 @@ from fleet_tasks.jobs import Job
 from fleet_tasks.results import FileCopy
 from fleet_tasks.transfer import MODES, PIECE, digests
 
+HERE = "Make room for it on this machine, or choose another folder: --into DIR"
+
 log = logging.getLogger(__name__)
 
 
@@ -125,7 +127,8 @@ class Incoming:
             self._want_room(parts, digest.hexdigest())
             os.replace(temporary, parts[-1], src_dir_fd=folder, dst_dir_fd=folder)
         except OSError as error:
-            raise TransferError(f"{self._folder / '/'.join(parts)} cannot be written: {error.strerror}.") from error
+            sentence = f"{self._folder / '/'.join(parts)} cannot be written: {error.strerror}."
+            raise TransferError(sentence, guidance=HERE) from error
         finally:
             _forget(temporary, folder)
             os.close(folder)
@@ -147,7 +150,8 @@ class Incoming:
                 _make_folder(part, mode if depth == len(parts) else 0o755, handle)
                 inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
             except OSError as error:
-                raise TransferError(f"{part} in {self._folder} is in the way: {error.strerror}.") from error
+                sentence = f"{part} in {self._folder} is in the way: {error.strerror}."
+                raise TransferError(sentence, guidance=HERE) from error
             finally:
                 os.close(handle)
             handle = inner

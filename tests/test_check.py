@@ -204,6 +204,8 @@ def test_programs_versions_and_modules(bench: Bench, tmp_path: Path) -> None:
     found, wrong = rows(result), crosses(result)
     assert list(wrong) == ["old", "mute", "nothing-there", "perl:No::Such"]
     assert (found["old"]["found"], found["old"]["wanted"]) == ("1.9.3", "old >= 1.10")
+    assert found["old"]["guidance"] == "Bring old on deck up to 1.10."
+    assert found["mute"]["found"] == "found, but it does not say its version"
     assert found["new"]["found"] == "1.10.0"
     assert wrong["nothing-there"]["found"] == "missing"
     assert wrong["perl:No::Such"]["guidance"] == "Install No::Such for perl on deck."

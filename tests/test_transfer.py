@@ -362,6 +362,25 @@ def test_what_arrives_broken_is_not_put_in_place(
     assert result.error is not None and result.error.code == "checksum-mismatch"
 
 
+def test_a_place_that_is_none_comes_with_the_flag_to_change(
+    bench: Bench, opened: Callable[..., Fleet], tmp_path: Path
+) -> None:
+    device = bench.device("deck")
+    (tmp_path / "x").write_text("x")
+    (device.home / "x").write_text("x")
+    (device.home / "file").write_text("no folder")
+    send = (Send(str(tmp_path / "x"), "x"),)
+    (put,) = carry(opened("deck"), Action.PUT, send=send, workdir="file/in").results
+    assert put.error is not None and put.error.guidance.endswith("folder of deck that may be written in: --workdir DIR")
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / "deck").mkdir()
+    (tmp_path / "back" / "deck" / "sub").write_text("in the way")
+    fetch = (Fetch("x", "sub/x"),)
+    (got,) = carry(opened("deck"), Action.GET, fetch=fetch, into=str(tmp_path / "back")).results
+    assert got.error is not None and "is in the way" in got.error.message
+    assert got.error.guidance.endswith("--into DIR")
+
+
 def test_a_full_disk_is_said_so(bench: Bench, opened: Callable[..., Fleet], tmp_path: Path) -> None:
     tar = shutil.which("tar", path=CLEAN_PATH)
     script = f"{tar} -tf - >/dev/null; echo 'tar: x: Cannot write: No space left on device' >&2; exit 2"

@@ -171,7 +171,8 @@ def _program(need: Need, found: str) -> Check:
         return Check(need.program, False, "missing", wanted, fix)
     version = first_version(found.partition(" ")[2].partition(" ")[2])
     right = not need.version or (version is not None and _numbers(version) >= _numbers(need.version))
-    return Check(need.program, right, version or "found", wanted, fix)
+    shown = version or ("found" if right else "found, but it does not say its version")
+    return Check(need.program, right, shown, wanted, f"Bring {need.program} on {{device}} up to {need.version}.")
 
 
 def first_version(text: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from fleet_tasks.actions.stage import DIGESTING, Clock, Stage, result
+from fleet_tasks.errors import HomeMissing, HomeReadOnly
 from fleet_tasks.frames import Frame
 from fleet_tasks.jobs import Job
 from fleet_tasks.results import FileCopy, Result
@@ -14,6 +15,14 @@ from fleet_tasks.uploads import answer_ready
 
 def put(stage: Stage, job: Job) -> Result:
     """Sends what the job names; raises DeviceError, and then nothing was put in place."""
+    try:
+        return _put(stage, job)
+    except (HomeMissing, HomeReadOnly) as error:  # the place is the command's, not the registry's
+        error.guidance = "Name a folder of {device} that may be written in: --workdir DIR"
+        raise
+
+
+def _put(stage: Stage, job: Job) -> Result:
     clock = Clock()
     values = {"id": f"{stage.run}-{secrets.token_hex(4)}", "at": job.workdir or ""}
     script = stage.script("put", ("files", "put"), values)
