@@ -297,8 +297,8 @@ def _tree(kind: type[errors.DeviceError]) -> Iterator[type[errors.DeviceError]]:
 
 def _codes() -> Iterator[str]:
     yield "## Error codes\n"
-    yield "The `code` of an entry's `error`. `{device}`, `{login}`, `{host}`, `{port}` and `{run}` stand for the"
-    yield "entry's own values, which are filled in."
+    yield "The `code` of an entry's `error`. `{device}`, `{login}`, `{host}`, `{port}`, `{run}` and the like stand"
+    yield "for the entry's own values, which are filled in."
     rows = (
         (f"`{kind.code}`", f"`{kind.state}`", inspect.cleandoc(kind.__doc__ or ""), kind.guidance)
         for kind in device_errors()

@@ -19,7 +19,7 @@ from paramiko.ssh_exception import ChannelException, IncompatiblePeer
 from fleet_tasks import errors
 from fleet_tasks.authentication import authenticate, key_trouble
 from fleet_tasks.conversation import Conversation
-from fleet_tasks.hostkeys import HostKey, KnownHosts, known_name
+from fleet_tasks.hostkeys import HostKey, KnownHosts
 from fleet_tasks.keys import Keyring
 from fleet_tasks.logins import Login
 from fleet_tasks.runner import CONFIG
@@ -159,7 +159,7 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
         wire = self._wire(until)
         if login.host_keys == "off":
             log.warning("%s: its host key is NOT checked (host_keys: off).", login.device)
-        name = login.alias or known_name(login.host, login.port)
+        name = login.known_as
         types = tuple(key.kind for key in self._known.keys(name))
         transport = FleetTransport(wire, types)
         self._set(_opening=transport)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fleet_tasks.devices import Device, Endpoint
+from fleet_tasks.hostkeys import known_name
 from fleet_tasks.sshconfig import HostSettings
 
 
@@ -41,7 +42,18 @@ class Login:
         """What a guidance sentence may name; ``login`` is what ssh and ssh-copy-id want to hear after ``-p PORT``."""
         key = ["-i", *map(_typed, self.keys[:1])] if self.keys else []
         jump = ["-o", f"ProxyJump={shlex.quote(','.join(map(str, self.jump)))}"] if self.jump else []
-        return {"login": " ".join([*key, *jump, f"{self.user}@{self.host}"]), "host": self.host, "port": self.port}
+        return {
+            "login": " ".join([*key, *jump, f"{self.user}@{self.host}"]),
+            "host": self.host,
+            "port": self.port,
+            "known_as": self.known_as,
+            "known_hosts": " ".join(map(_typed, self.known_hosts[:1])),
+        }
+
+    @property
+    def known_as(self) -> str:
+        """What known_hosts calls it."""
+        return self.alias or known_name(self.host, self.port)
 
 
 @dataclass(frozen=True)

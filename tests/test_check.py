@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 import sys
 import tempfile
 import time
@@ -165,6 +167,13 @@ def test_the_steps_of_a_login(bench: Bench, tmp_path: Path) -> None:
         assert found[name].error is not None and found[name].error.code == code  # type: ignore[union-attr]
         guidance = wrong[name]["host key"]["guidance"]
         assert device.host in guidance and str(device.port) in guidance, guidance
+    forget = shlex.split(wrong["changed"]["host key"]["guidance"].partition("anew: ")[2])
+    subprocess.run(forget, check=True, capture_output=True)
+    learn = wrong["unknown"]["host key"]["guidance"].partition("then: ")[2]
+    subprocess.run(["sh", "-c", learn], check=True, capture_output=True)
+    found = look(bench.registry(tmp_path / "fleet.yaml", [], devices=devices))
+    assert found["changed"].error is not None and found["changed"].error.code == "host-key-unknown"
+    assert found["unknown"].error is None or not found["unknown"].error.code.startswith("host-key")
     assert "host_keys: off" in wrong["loose"]["host key"]["guidance"]
 
 

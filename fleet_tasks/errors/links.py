@@ -63,14 +63,14 @@ class HostKeyUnknown(ConnectError):
     """The device's host key is not known, and host_keys is strict."""
 
     code = "host-key-unknown"
-    guidance = "Compare its fingerprint, then: ssh-keyscan -p {port} {host} >> ~/.ssh/known_hosts"
+    guidance = "Compare its fingerprint, then: ssh-keyscan -p {port} {host} >> {known_hosts}"
 
 
 class HostKeyChanged(ConnectError):
     """The device shows another host key than last time: nothing was sent."""
 
     code = "host-key-changed"
-    guidance = "If the device was really set up anew: ssh-keygen -R '[{host}]:{port}' (or {host} on port 22)"
+    guidance = "If the device was really set up anew: ssh-keygen -f {known_hosts} -R '{known_as}'"
 
 
 class HostKeyRevoked(ConnectError):

@@ -15,7 +15,7 @@ class DeviceError(FleetError):
     """One device could not do its part; the others go on.
 
     ``message`` is the sentence; ``guidance`` may hold ``{device}``, ``{login}`` (user@host, with key and jump host),
-    ``{host}`` and ``{port}``, filled in by ``problem``.
+    ``{host}``, ``{port}`` and other words of a login, filled in by ``problem``.
     """
 
     code = "agent-failed"
