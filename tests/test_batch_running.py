@@ -341,6 +341,13 @@ def test_a_wrong_file_is_refused_whole(bench: Bench, place: Path) -> None:
     assert said.code == 2 and "tasks.yaml:3" in said.stderr and bench.logins() == 0
 
 
+@pytest.mark.parametrize("words", [["--fetch", "x"], ["--task", "x"], ["--reduce-agent", "demo"]])
+def test_a_flag_that_would_change_nothing_is_refused(bench: Bench, place: Path, words: list[str]) -> None:
+    bench.registry(place / "fleet.yaml", NAMES, defaults={"agent": "shell"})
+    said = batch(bench, place, "-d", "d1", *words, given=lines({"task": "true"}))
+    assert said.code == 2 and f"{words[0]} goes with" in said.stderr and bench.logins() == 0, said.stderr
+
+
 def test_an_agent_is_brought_along_once_and_removed_once_where_that_is_wanted(bench: Bench, place: Path) -> None:
     own = {
         "dispatch": "eval \"$FLEET_TASK\"",

@@ -71,6 +71,8 @@ def batch(
     """
     from fleet_tasks import batching
 
+    if source.reduce_agent is not None and source.reduce is None:
+        raise RequestError("--reduce-agent goes with --reduce TEXT: say what it is to do.")
     fleet = open_fleet(c, where)
     tasks, given = _tasks(source)
     devices = choose(c, fleet, targets) if targets.named or not all(each.where.named for each in tasks) else ()
@@ -146,8 +148,9 @@ def _tasks(source: BatchSource) -> tuple[list[Task], Source | None]:
         if not (source.task or "").strip():
             raise RequestError("--each wants a task for each file: --task TEXT.")
         return each(source.each, source.task or "", source.fetch), None
-    if source.task is not None:
-        raise RequestError("--task goes with --each; tasks of a file are in the file.")
+    if source.task is not None or source.fetch:
+        given = "--fetch" if source.task is None else "--task"
+        raise RequestError(f"{given} goes with --each; tasks of a file say it in the file.")
     if source.file is None and sys.stdin.isatty():
         raise RequestError("Say which tasks: --file tasks.yaml, --each GLOB, or JSON lines on standard input.")
     text = _text(source.file or "-")
