@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 
 import fabric
 from paramiko import AuthenticationException, BadAuthenticationType, Channel, SSHException
@@ -85,10 +86,10 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
         A try that fails counts for all behind it: they neither wait for one each, nor knock once each with a bad key.
         """
         if shared < len(self._failures):
-            raise self._failures[shared]
+            raise copy(self._failures[shared])
         with self._sharing:
             if shared < len(self._failures):
-                raise self._failures[shared]
+                raise copy(self._failures[shared])
             try:
                 self.open()
             except errors.ConnectError as error:

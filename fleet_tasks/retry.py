@@ -21,8 +21,8 @@ def passing(error: BaseException) -> bool:
 def patiently(connect: Callable[[], None], attempts: int, stopping: Stopping) -> int:
     """Calls ``connect`` until it works, at most ``attempts`` times; returns how often it was called.
 
-    Raises its last error, or the reason of ``stopping`` as soon as there is one. Tenacity is loaded only
-    when the first attempt failed, since most do not.
+    Raises its last error, which then knows that number too, or the reason of ``stopping`` as soon as there is one.
+    Tenacity is loaded only when the first attempt failed, since most do not.
     """
     try:
         connect()
@@ -39,15 +39,20 @@ def patiently(connect: Callable[[], None], attempts: int, stopping: Stopping) ->
     # Devices that were turned away together must not come back together.
     sleep(FIRST_WAIT + random.uniform(0, FIRST_WAIT))
     made = 1
-    for attempt in Retrying(
+    again = Retrying(
         stop=stop_after_attempt(attempts - 1),
         wait=wait,
         retry=retry_if_exception(passing),
         sleep=sleep,
         reraise=True,
-    ):
-        stopping.check()
-        made += 1
-        with attempt:
-            connect()
+    )
+    try:
+        for attempt in again:
+            stopping.check()
+            made += 1
+            with attempt:
+                connect()
+    except ConnectError as error:
+        error.attempts = made
+        raise
     return made

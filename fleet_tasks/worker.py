@@ -64,6 +64,8 @@ class Worker:
             self.stopping.begin()
             stage = self._connected(stage)
         except DeviceError as error:
+            if isinstance(error, ConnectError):
+                stage = replace(stage, attempts=error.attempts)
             for job in visit.reported:
                 yield self._unvisited(stage, job, clock, error)
             return

@@ -156,6 +156,15 @@ def test_a_refused_key_is_not_tried_again(bench: Bench, visit: Visit) -> None:
     assert result.error is not None and "ssh-copy-id" in result.error.guidance
 
 
+def test_a_device_that_never_comes_was_tried_as_often_as_is_said(bench: Bench, visit: Visit) -> None:
+    with hostile.not_listening() as nobody:
+        behind = bench.device("deck").entry | {"jump": f"{nobody.host}:{nobody.port}"}
+        found = visit({"direct": {"host": nobody.host, "port": nobody.port}, "behind": behind}, retries=2)
+    assert {name: (code(result), result.attempts) for name, result in found.items()} == {
+        "direct": ("connection-refused", 2), "behind": ("connection-refused", 2),
+    }  # fmt: skip
+
+
 def test_a_connection_that_breaks_is_tried_again(bench: Bench, visit: Visit) -> None:
     deck = bench.device("deck")
     with relay(deck.host, deck.port, bench.sshd.public_key) as link:

@@ -7,11 +7,12 @@ from fleet_tasks.results import State
 
 
 class ConnectError(DeviceError):
-    """No session with the device came about; ``passing`` ones are tried again."""
+    """No session with the device came about, however often it was tried; ``passing`` ones are tried again."""
 
     code = "connect-timeout"
     state = State.UNREACHABLE
     passing = False
+    attempts = 1
 
 
 class UnknownHost(ConnectError):
