@@ -15,6 +15,7 @@ from copy import copy
 
 import fabric
 from paramiko import AuthenticationException, BadAuthenticationType, Channel, SSHException
+from paramiko.common import OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 from paramiko.ssh_exception import ChannelException, IncompatiblePeer
 
 from fleet_tasks import errors
@@ -29,6 +30,8 @@ from fleet_tasks.transport import FleetTransport, Wire, dial, through_command
 
 BUSY = 0.2
 """Seconds to wait before a server that opens no channel just now is asked again."""
+
+FORWARDING = "Its sshd_config must have AllowTcpForwarding yes, and its PermitOpen, if any, {host}:{port}."
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +137,7 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
             self._set(round_trip=time.monotonic() - asked, _fresh=False)
             return Conversation(self.login.device, script, channel, transport)
         except ChannelException as error:
-            raise errors.Throttled(f"{self.login.device} opens no more sessions: {error}.") from error
+            raise errors.Throttled(f"{self.login.device} opens no more sessions: {error.text}.") from error
         except (SSHException, OSError, EOFError) as error:
             if self._fresh and transport.is_active():  # a session that was used before may have gone stale instead
                 seconds = f"{self.login.connect_timeout:g} s"
@@ -217,7 +220,9 @@ def connecting(login: Login) -> Iterator[None]:
     except IncompatiblePeer as error:
         raise errors.ConnectError(f"{name} speaks no SSH algorithm that we do: {error}.") from error
     except ChannelException as error:
-        raise errors.ConnectionRefused(f"The jump host cannot reach {login.host}:{login.port}: {error}.") from error
+        sentence = f"The jump host {login.jump[-1]} does not let us through to {login.host}:{login.port}: {error.text}."
+        forbidden = FORWARDING if error.code == OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED else None
+        raise errors.ConnectionRefused(sentence, guidance=forbidden) from error
     except (SSHException, EOFError, OSError) as error:
         raise _broken(login, error, time.monotonic() - begun) from error
 

@@ -297,6 +297,16 @@ def test_a_jump_host_that_lets_nobody_in_is_asked_once_and_named(
     assert gate.log().count("Connection from") == 1
 
 
+def test_a_jump_host_that_forwards_nothing(make_sshd: Callable[..., Bench], visit: Visit, bench: Bench) -> None:
+    gate = make_sshd(options=["AllowTcpForwarding no"])
+    door, deck = gate.device("gate"), bench.device("deck")
+    (bench.home / ".ssh" / "config").write_text(f"Host {door.host}\n  IdentityFile {door.key}\n")
+    result = visit({"deck": deck.entry | {"jump": f"{door.user}@{door.host}:{door.port}"}})["deck"]
+    assert (result.state, code(result)) == (State.UNREACHABLE, "connection-refused")
+    assert result.error is not None and "AllowTcpForwarding yes" in result.error.guidance
+    assert f"{door.host}:{door.port}" in result.error.message and "ChannelException" not in result.error.message
+
+
 def test_devices_behind_a_jump_host_that_says_nothing_wait_for_it_together(bench: Bench, visit: Visit) -> None:
     knocked: list[socket.socket] = []
 
