@@ -509,6 +509,20 @@ def test_pruning_by_age_goes_by_the_runs_own_time(past: History, monkeypatch: py
     assert [run.run for run in past.runs()] == [young]
 
 
+def test_pruning_by_age_takes_files_that_no_history_knows(past: History, place: Path) -> None:
+    young = [whole(past, result("a")), ids.new_run()]
+    old = [ids.first_at(time.time() - days * 86_400) for days in (40, 20)]
+    past.begin(old[1], "dispatch", STARTED, [])
+    past.finish(Report(old[1], "dispatch", STARTED, 1.0, ()))
+    for run in (*young, *old):
+        (past.files(run) / "a.stdout").write_text("whole")
+    (place / "runs" / "mine").mkdir()
+    assert past.prune(older_than_days=30) == 0
+    assert {path.name for path in (place / "runs").iterdir()} == {*young, old[1], "mine"}
+    assert past.prune(older_than_days=0) == 2
+    assert {path.name for path in (place / "runs").iterdir()} == {young[1], "mine"}
+
+
 def test_pruning_without_a_wish_is_refused(past: History) -> None:
     with pytest.raises(RequestError):
         past.prune()

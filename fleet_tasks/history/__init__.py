@@ -167,11 +167,21 @@ class History:
         doomed = [run for run in self._read(lambda db: queries.old(db, before, keep_last or 0)) if not self.alive(run)]
         if not self._write(lambda db: db.executemany("DELETE FROM runs WHERE run = ?", [(run,) for run in doomed])):
             return 0
-        for run in doomed:
+        for run in [*doomed, *(self._strays(before) if before is not None else ())]:
             shutil.rmtree(self._place / "runs" / run, ignore_errors=True)
             self._mark(run).unlink(missing_ok=True)
         self._read(storage.shrink)
         return len(doomed)
+
+    def _strays(self, before: float) -> list[str]:
+        """Runs that left files and are in no history: it was damaged since, or could not be written at the time.
+
+        Nobody knows whether a young one is still at it.
+        """
+        least = ids.first_at(min(before, time.time() - _DAY))
+        known = set(self._read(lambda db: queries.old(db, None, 0)))
+        folders = [path.name for path in (self._place / "runs").glob("*")]
+        return [name for name in folders if ids.is_run(name) and name < least and name not in known]
 
     def files(self, run: str) -> Path:
         """The private folder for streams that a run keeps, made when asked for."""
