@@ -226,6 +226,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path, caplog: pytest.Lo
     key = tmp_path / "id"
     key.write_text("a private key")
     key.chmod(0o644)
-    with pytest.raises(NoAgentKey, match="chmod 600"):
+    with pytest.raises(NoAgentKey, match="can be read by others") as caught:
         Keyring(tmp_path).load(str(key))
+    assert caught.value.guidance == f"chmod 600 {key}"
     assert "a private key" not in caplog.text
