@@ -12,7 +12,7 @@ from fleet_tasks.batch.tasks import REDUCE, Task, TaskError, Where, spread
 from fleet_tasks.batch.written import limits_of, task_rows, tasks_of, wish_row
 from fleet_tasks.chores import Chores
 from fleet_tasks.devices import Device
-from fleet_tasks.errors import RequestError
+from fleet_tasks.errors import RequestError, UnknownName
 from fleet_tasks.fleet import Fleet
 from fleet_tasks.history import folder
 from fleet_tasks.history.journal import Journal
@@ -95,8 +95,9 @@ def with_reduce(tasks: Sequence[Task], text: str, agent: str | None) -> list[Tas
 def resume(fleet: Fleet, run: str, rerun: str | None) -> Batch:
     """What is left of a batch; raises RequestError when the run is none, or goes on elsewhere.
 
-    Finished tasks stay finished. What may have run is lost, and runs again when it is idempotent, or with ``rerun``
-    "lost" or "failed".
+    What only devices could do that the registry has no more is left, too, for when it has them again. Finished tasks
+    stay finished. What may have run is lost, and runs again when it is idempotent, or with ``rerun`` "lost" or
+    "failed".
     """
     place = folder() / "runs" / run
     if not Journal.exists(place):
@@ -130,5 +131,19 @@ def _devices_of(fleet: Fleet, task: Task, devices: Sequence[Device]) -> tuple[De
 
 def _restored(fleet: Fleet, spec: Mapping[str, Any]) -> Batch:
     wish, bounds = limits_of(spec)
-    devices = fleet.choose(Targets(device=tuple(spec["devices"])))
-    return Batch(spec["run"], tasks_of(spec), devices, wish, bounds, spec["into"], spec["slots"])
+    # One by one: chosen together, an address is left out where a device with a name stands there too.
+    found = {name: device for name in spec["devices"] for device in _still_known(fleet, name)}
+    if not found:
+        raise RequestError(f"The registry has none of the batch's devices any more: {', '.join(spec['devices'][:9])}.")
+    tasks = tasks_of(spec)
+    if len(found) < len(spec["devices"]):
+        tasks = tuple(task.but(devices=tuple(name for name in task.devices if name in found)) for task in tasks)
+    return Batch(spec["run"], tasks, tuple(found.values()), wish, bounds, spec["into"], spec["slots"])
+
+
+def _still_known(fleet: Fleet, name: str) -> tuple[Device, ...]:
+    """The device of that name; nothing when the registry has it no more."""
+    try:
+        return fleet.choose(Targets(device=(name,)))
+    except UnknownName:
+        return ()

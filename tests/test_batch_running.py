@@ -545,6 +545,34 @@ def test_a_finished_batch_needs_no_device(bench: Bench, place: Path) -> None:
     assert again.code == 0 and bench.logins() == before
 
 
+def test_a_device_that_left_the_registry_costs_only_what_nobody_else_may_do(bench: Bench, place: Path) -> None:
+    only = {"task": "test -e ~/ok", "where": {"device": "d2"}}
+    said = batch(bench, place, "-d", "d1,d2", given=lines({"task": "test -e ~/ok"}, only))
+    for name in ("d1", "d2"):
+        (bench.device(name).home / "ok").touch()
+    again = ("resume", "--run", said.document["run"], "--rerun", "failed")
+    bench.registry(place / "fleet.yaml", ["d1"], defaults={"agent": "shell"})
+    left = typed(bench, place, *again)
+    assert states(left) == {"t1": "done", "t2": "skipped"}, left.stderr
+    bench.registry(place / "fleet.yaml", ["d3"], defaults={"agent": "shell"})
+    gone = typed(bench, place, *again)
+    assert gone.code == 2 and "none of the batch's devices any more: d1, d2" in gone.stderr, gone.stderr
+    bench.registry(place / "fleet.yaml", NAMES, defaults={"agent": "shell"})
+    assert states(typed(bench, place, *again)) == {"t1": "done", "t2": "done"}
+
+
+def test_a_batch_for_a_device_by_its_name_and_by_its_address_is_resumed(bench: Bench, place: Path) -> None:
+    deck = bench.device("d1").entry
+    address = f"{deck['user']}@{deck['host']}:{deck['port']}"
+    defaults = {"agent": "shell", "key": str(deck["key"])}
+    bench.registry(place / "fleet.yaml", ["d1"], defaults=defaults)
+    places = [{"task": "test -e ~/ok", "where": {"device": name}} for name in ("d1", address)]
+    said = batch(bench, place, given=lines(*places))
+    (bench.device("d1").home / "ok").touch()
+    again = typed(bench, place, "resume", "--run", said.document["run"], "--rerun", "failed")
+    assert states(again) == {"t1": "done", "t2": "done"}, again.stderr
+
+
 def test_what_was_no_batch_is_not_resumed(bench: Bench, place: Path) -> None:
     run = typed(bench, place, "status", "-d", "d1").document["run"]
     said = typed(bench, place, "resume", "--run", run)
