@@ -31,6 +31,9 @@ from fleet_tasks.transport import FleetTransport, Wire, dial, through_command
 BUSY = 0.2
 """Seconds to wait before a server that opens no channel just now is asked again."""
 
+MEMORY = 60.0
+"""Seconds after which the failure of a jump host says nothing any more of whether it is there."""
+
 FORWARDING = "Its sshd_config must have AllowTcpForwarding yes, and its PermitOpen, if any, {host}:{port}."
 
 log = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
     round_trip: float
     _fresh: bool
     _failures: list[errors.ConnectError]
+    _failed: float
     _shared: int
     _sharing: threading.Lock
 
@@ -69,7 +73,7 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
         # Fabric keeps plain attributes in its configuration, so ours go past it.
         self._set(login=login, _keyring=keyring, _known=known, _through=through)
         self._set(throttle=throttle or threading.Semaphore(), _lock=threading.Lock(), _opening=None)
-        self._set(_failures=[], _shared=0, _sharing=threading.Lock())
+        self._set(_failures=[], _failed=0.0, _shared=0, _sharing=threading.Lock())
 
     def _identity(self) -> tuple[str, str, str, int]:
         return (self.login.device, self.host, self.user, self.port)
@@ -86,11 +90,12 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
     def open_for(self, shared: int) -> None:
         """As ``open``, of a jump host for one behind it, who had a share in so many failures since the last success.
 
-        A try that fails counts for all behind it: they neither wait for one each, nor knock once each with a bad key.
+        A try that fails counts for all behind it, for a while: they neither wait for one each, nor knock once each with
+        a bad key.
         """
-        if shared < len(self._failures):
-            raise copy(self._failures[shared])
         with self._sharing:
+            if self._failures and time.monotonic() - self._failed > MEMORY:
+                self._failures.clear()
             if shared < len(self._failures):
                 raise copy(self._failures[shared])
             try:
@@ -98,6 +103,7 @@ class DeviceConnection(fabric.Connection):  # type: ignore[misc]
             except errors.ConnectError as error:
                 error.guidance = error.problem(**self.login.words).guidance
                 self._failures.append(error)
+                self._set(_failed=time.monotonic())
                 raise
             self._failures.clear()
 

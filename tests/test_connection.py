@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from paramiko import Channel
 
+from fleet_tasks import connection as connections
 from fleet_tasks.actions.stage import Stage
 from fleet_tasks.errors import Throttled
 from fleet_tasks.fleet import Fleet
@@ -284,7 +285,7 @@ def test_a_jump_host_that_is_gone_is_told_of(bench: Bench, visit: Visit) -> None
 
 
 def test_a_jump_host_that_lets_nobody_in_is_asked_once_and_named(
-    make_sshd: Callable[..., Bench], visit: Visit, bench: Bench
+    make_sshd: Callable[..., Bench], visit: Visit, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = make_sshd(options=["AuthorizedKeysFile none", "LogLevel VERBOSE"])
     door = gate.device("gate")
@@ -295,6 +296,9 @@ def test_a_jump_host_that_lets_nobody_in_is_asked_once_and_named(
         assert (code(result), result.attempts) == ("auth-refused", 1)
         assert result.error is not None and result.error.guidance.endswith(fix)
     assert gate.log().count("Connection from") == 1
+    monkeypatch.setattr(connections, "MEMORY", -1.0)
+    visit(behind)
+    assert gate.log().count("Connection from") == 5, "what is long ago says nothing of today"
 
 
 def test_a_jump_host_that_forwards_nothing(make_sshd: Callable[..., Bench], visit: Visit, bench: Bench) -> None:
