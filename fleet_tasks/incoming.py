@@ -143,8 +143,11 @@ class Incoming:
 
     def _open_folder(self, parts: list[str], mode: int = 0o755) -> int:
         """A handle on the folder ``parts``, made where missing, with that mode; no part may be a link."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise TransferError(f"{self._folder} cannot be made: {error.strerror}.", guidance=HERE) from error
         for depth, part in enumerate(parts, 1):
             try:
                 _make_folder(part, mode if depth == len(parts) else 0o755, handle)

@@ -179,6 +179,19 @@ def test_a_file_that_is_not_there_fails_and_the_others_come(bench: Bench, regist
     assert (task.code, task.results[0]["error"]["code"]) == (1, "transfer-failed")
 
 
+@pytest.mark.parametrize("words", [["get", "--fetch", "x"], ["run", "--task", "touch x", "--fetch", "x"]])
+def test_a_place_on_this_machine_that_is_none_is_named(
+    words: list[str], bench: Bench, registry: Callable[..., Path]
+) -> None:
+    registry("deck")
+    (bench.device("deck").home / "x").touch()
+    (bench.home / "taken").write_text("a file")
+    said = fleet(bench, *words, "-d", "deck", "--into", "taken/here", "-f", "json")
+    error = said.results[0]["error"]
+    assert (said.code, error["code"]) == (1, "transfer-failed") and "taken/here" in error["message"], said.stderr
+    assert "--into" in error["guidance"] and (bench.home / "taken").read_text() == "a file"
+
+
 def test_each_device_has_a_folder_of_its_own(bench: Bench, registry: Callable[..., Path]) -> None:
     registry("a", "b")
     (bench.home / "x").write_text("same")
