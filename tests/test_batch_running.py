@@ -341,6 +341,12 @@ def test_a_wrong_file_is_refused_whole(bench: Bench, place: Path) -> None:
     assert said.code == 2 and "tasks.yaml:3" in said.stderr and bench.logins() == 0
 
 
+def test_a_mark_before_the_text_is_none_of_it(bench: Bench, place: Path) -> None:
+    bench.registry(place / "fleet.yaml", NAMES, defaults={"agent": "shell"})
+    said = batch(bench, place, "-d", "d1", given="\ufeff" + lines({"task": "echo {index}"}, {"task": "echo {index}"}))
+    assert [result["stdout"] for result in said.results] == ["1\n", "2\n"], said.stderr
+
+
 @pytest.mark.parametrize("words", [["--fetch", "x"], ["--task", "x"], ["--reduce-agent", "demo"]])
 def test_a_flag_that_would_change_nothing_is_refused(bench: Bench, place: Path, words: list[str]) -> None:
     bench.registry(place / "fleet.yaml", NAMES, defaults={"agent": "shell"})

@@ -160,7 +160,7 @@ def _tasks(source: BatchSource) -> tuple[list[Task], Source | None]:
 def _text(name: str) -> Source:
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")  # some programs put a mark before a text
     except OSError as error:
         raise RequestError(f"--file {name} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
