@@ -12,7 +12,7 @@ from functools import partialmethod
 from pathlib import Path
 
 import pytest
-from paramiko import Channel
+from paramiko import Channel, SSHException
 
 from fleet_tasks import connection as connections
 from fleet_tasks.actions.stage import Stage
@@ -24,6 +24,7 @@ from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import Result, State
 from fleet_tasks.retry import FIRST_WAIT, patiently
 from fleet_tasks.stopping import Stopping
+from fleet_tasks.transport import FleetTransport, dial
 from tests.bench import PATIENCE, Bench, BenchDevice, Hostile, hostile, relay
 from tests.bench.listening import listening
 
@@ -228,6 +229,17 @@ def test_no_server_keeps_us_for_long(
     assert code(result) in found.split(), result
     assert not result and result.error is not None
     assert seconds < 25, "one second was allowed, and the rest is a busy machine's"
+
+
+def test_a_login_that_was_given_up_before_it_began_is_over_at_once() -> None:
+    with hostile.banner_never() as place:
+        transport = FleetTransport(dial(place.host, place.port, 10.0, lambda _sock: None))
+        transport.banner_timeout = 10 * PATIENCE
+        transport.close()
+        begun = time.monotonic()
+        with pytest.raises((SSHException, OSError, EOFError)):
+            transport.start_client(timeout=10 * PATIENCE)
+        assert time.monotonic() - begun < PATIENCE
 
 
 def test_a_link_that_breaks_is_no_shell_that_left(bench: Bench, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
