@@ -321,7 +321,7 @@ def test_ctrl_c_while_connecting_is_heard_at_once(
             until(lambda: list(Path(os.environ["FLEET_STATE"]).rglob("*.db*")), "the run's beginning")
             time.sleep(0.5)  # nothing tells when a server begins to be silent
             client.send(signal.SIGINT)
-            gone = client.end(10)
+            gone = client.end(25)
     assert (gone.code, gone.results[0]["state"]) == (130, "cancelled")
 
 
