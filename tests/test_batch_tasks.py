@@ -142,9 +142,11 @@ VALUES = st.one_of(
 )
 
 
-@given(st.dictionaries(st.sampled_from(["id", "task", "agent", "model", "fetch", "other"]), VALUES, max_size=4))
-def test_a_line_that_says_little_means_what_it_would_at_a_closer_look(row: dict[str, object]) -> None:
-    source = Source("t.jsonl", json.dumps({"task": "fine", **row}), lines=True)
+@pytest.mark.parametrize("lines", [True, False], ids=["JSON lines", "YAML"])
+@given(row=st.dictionaries(st.sampled_from(["id", "task", "agent", "model", "fetch", "other"]), VALUES, max_size=4))
+def test_an_entry_that_says_little_means_what_it_would_at_a_closer_look(lines: bool, row: dict[str, object]) -> None:
+    text = json.dumps({"task": "fine", **row})
+    source = Source("t.jsonl", text, lines=True) if lines else Source("t.yaml", f"tasks:\n- {text}\n", lines=False)
 
     def said() -> object:
         try:
@@ -156,6 +158,22 @@ def test_a_line_that_says_little_means_what_it_would_at_a_closer_look(row: dict[
         patch.setattr(reading, "_plain_task", lambda *_: None)
         slowly = said()
     assert said() == slowly
+
+
+WORDS = ("true", "yes", "7", "1e3", "~", "null", "0x1", "hello", "a b", "'7'", '"yes"', "", "&a x", "!b x")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_plain_word_of_yaml_means_what_it_would_at_a_closer_look(word: str) -> None:
+    found: list[object] = []
+    for plain_task in (reading._plain_task, lambda *_: None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reading, "_plain_task", plain_task)
+            try:
+                found.append(read(Source("t.yaml", f"tasks:\n- task: {word}\n", lines=False), Path()))
+            except RequestError as error:
+                found.append(str(error))
+    assert found[0] == found[1]
 
 
 def test_defaults_stand_behind_what_a_task_says(tmp_path: Path) -> None:

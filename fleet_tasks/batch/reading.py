@@ -18,7 +18,7 @@ from fleet_tasks.batch.tasks import ID, REDUCE, Task, TaskError, Where, check
 from fleet_tasks.errors import Place, RegistryError, RequestError
 from fleet_tasks.jobs import Send
 from fleet_tasks.registry import spots
-from fleet_tasks.registry.document import Mapping, Node, Scalar, parse
+from fleet_tasks.registry.document import Mapping, Node, Scalar, parse, reads_as_text
 from fleet_tasks.registry.document import Sequence as Listed
 from fleet_tasks.registry.spots import Spot
 from fleet_tasks.transfer import sends
@@ -47,7 +47,10 @@ def read(source: Source, folder: Path) -> list[Task]:
         ]
     else:
         defaults, rows = _rows(source)
-        tasks = [_task(spot, number, defaults, folder) for number, spot in enumerate(rows, 1)]
+        tasks = [
+            (None if defaults else _plain_task(_texts_of(spot.node), number)) or _task(spot, number, defaults, folder)
+            for number, spot in enumerate(rows, 1)
+        ]
     if not tasks:
         raise RegistryError("There is no task in it.", Place(source.name))
     with placing(source):
@@ -93,12 +96,20 @@ def _rows(source: Source) -> tuple[dict[str, Spot], Iterator[Spot]]:
 
 
 def _plain_task(value: Any, number: int) -> Task | None:
-    """The task of a JSON line that says little, as most of thousands do; None for one that takes a closer look."""
+    """The task of an entry that says little, as most of thousands do; None for one that takes a closer look."""
     if type(value) is not dict or not value.keys() <= _PLAIN or "task" not in value:
         return None
     if not all(map(spots.is_plain, value.values())) or ("id" in value and not _is_id(value["id"])):
         return None
     return _UNSAID.but(**{"id": f"t{number}", "index": number, **value})
+
+
+def _texts_of(node: Node) -> dict[str, str] | None:
+    """What stands in a mapping of texts that nobody could take for anything else."""
+    values = node.items if isinstance(node, Mapping) else {}
+    if not all(isinstance(each, Scalar) and (not each.plain or reads_as_text(each.text)) for each in values.values()):
+        return None
+    return {key: each.text for key, each in values.items() if isinstance(each, Scalar)}
 
 
 def _task(spot: Spot, number: int, defaults: dict[str, Spot], folder: Path) -> Task:
