@@ -55,7 +55,7 @@ def test_a_task_that_leaves_a_process_is_not_verified(bench: Bench, one: BenchDe
     assert entry["error"] == {
         "code": "not-verified",
         "message": f"Processes of the task are still there on {ONE}: {pid}.",
-        "guidance": f"Look: ssh -p {one.port} {one.user}@{one.host} ps -fp {pid}",
+        "guidance": f"Look: ssh -p {one.port} -i {one.key} {one.user}@{one.host} ps -fp {pid}",
     }
 
 
@@ -70,7 +70,7 @@ def test_a_stop_that_leaves_a_process_is_not_verified(bench: Bench, one: BenchDe
     assert entry["error"] == {
         "code": "not-verified",
         "message": f"Still there on {ONE}: processes {pid}.",
-        "guidance": f"Look: ssh -p {one.port} {one.user}@{one.host} ps -fp {pid}",
+        "guidance": f"Look: ssh -p {one.port} -i {one.key} {one.user}@{one.host} ps -fp {pid}",
     }
     assert kept, "with the folder goes what is known of the process"
     assert fleet(bench, "stop", "--run", run).code == 0
