@@ -90,7 +90,7 @@ def states(said: Said) -> dict[str, str]:
     return found
 
 
-def until(true: object, seconds: float = 20) -> None:
+def until(true: object, seconds: float = PATIENCE) -> None:
     """Waits for a condition that another process makes true."""
     assert callable(true)
     over = time.monotonic() + seconds

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench.processes import end, processes
+from tests.bench.processes import PATIENCE, end, processes
 from tests.bench.seats import CLEAN_PATH, Seat, seats_on_loopback
 
 #: There is no busybox for macOS.
@@ -219,7 +219,7 @@ def _version() -> tuple[int, int]:
 
 
 def _listens(daemon: subprocess.Popen[bytes], seats: Sequence[Seat], log: Path) -> bool:
-    until = time.monotonic() + 10
+    until = time.monotonic() + PATIENCE
     while daemon.poll() is None and time.monotonic() < until:
         said = log.read_text()
         if said.count("Server listening on") == len(seats):
