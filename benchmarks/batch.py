@@ -8,6 +8,7 @@ the first of N queued tasks is at work on a device, and the most memory the comm
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shlex
 import shutil
@@ -43,10 +44,12 @@ def main() -> None:
             for contestant in contestants(bench, names, wishes.tasks):
                 times.setdefault(contestant.name, []).append(measure(contestant, environment))
         report(times, wishes.tasks, wishes.devices)
-        for count in wishes.queued:
-            begun = [start(bench, count, environment) for _round in range(wishes.rounds)]
-            seconds, peak = min(begun)
-            sys.stdout.write(f"{count} tasks queued: the first at work after {seconds:.2f} s, {peak / 1024:.0f} MiB\n")
+        for count, (kind, written) in itertools.product(wishes.queued, QUEUES.items()):
+            words = written(bench.home / f"queued-{count}", count, bench.home / f"mark-{count}")
+            begun = sorted(start(bench, words, bench.home / f"mark-{count}", environment) for _ in range(wishes.rounds))
+            (best, peak), (middle, _) = begun[0], begun[len(begun) // 2]
+            told = f"{best:.2f} s at best, {middle:.2f} s in the middle, {peak / 1024:.0f} MiB"
+            sys.stdout.write(f"{count} tasks queued as {kind}: the first at work after {told}\n")
 
 
 def contestants(bench: Bench, names: Sequence[str], count: int) -> Iterator[Contestant]:
@@ -66,16 +69,13 @@ def contestants(bench: Bench, names: Sequence[str], count: int) -> Iterator[Cont
         sys.stderr.write("parallel is not here: its rows are missing (apt install parallel).\n")
 
 
-def start(bench: Bench, count: int, environment: Mapping[str, str]) -> tuple[float, int]:
-    """Seconds until the first of so many tasks is at work, and the most KiB held until then (VmHWM: proc(5))."""
-    mark = bench.home / f"mark-{count}"
+def start(bench: Bench, words: Sequence[str], mark: Path, environment: Mapping[str, str]) -> tuple[float, int]:
+    """Seconds until the first of queued tasks is at work, and the most KiB held until then (VmHWM: proc(5))."""
     mark.unlink(missing_ok=True)
-    tasks = bench.home / f"queued-{count}.jsonl"
-    task = {"task": f"echo >{shlex.quote(str(mark))}; sleep 30"}
-    tasks.write_text("".join(json.dumps({**task, "id": f"t{number}"}) + "\n" for number in range(count)))
-    words = ["batch", "--all", "--agent", "shell", "--file", str(tasks), "--quiet"]
     began = time.perf_counter()
-    with subprocess.Popen([*OURS, *words], env=environment, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [*OURS, "batch", "--all", "--agent", "shell", *words, "--quiet"], env=environment, stdout=subprocess.DEVNULL
+    ) as process:
         while not mark.exists():
             time.sleep(0.002)
         seconds = time.perf_counter() - began
@@ -83,6 +83,35 @@ def start(bench: Bench, count: int, environment: Mapping[str, str]) -> tuple[flo
         process.kill()
     bench.gone(str(mark), 10)
     return seconds, next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
+def _json_lines(place: Path, count: int, mark: Path) -> list[str]:
+    rows = ({"id": f"t{number}", "task": _marking(mark)} for number in range(count))
+    path = place.with_suffix(".jsonl")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return ["--file", str(path)]
+
+
+def _yaml(place: Path, count: int, mark: Path) -> list[str]:
+    path = place.with_suffix(".yaml")
+    entries = (f"  - id: t{number}\n    task: {_marking(mark)}\n" for number in range(count))
+    path.write_text("tasks:\n" + "".join(entries))
+    return ["--file", str(path)]
+
+
+def _each(place: Path, count: int, mark: Path) -> list[str]:
+    place.mkdir(exist_ok=True)
+    for number in range(count):
+        (place / f"{number}.log").touch()
+    return ["--each", f"{place}/*.log", "--task", _marking(mark)]
+
+
+def _marking(mark: Path) -> str:
+    return f"echo >{shlex.quote(str(mark))}; sleep 30"
+
+
+QUEUES = {"JSON lines": _json_lines, "YAML": _yaml, "--each": _each}
+"""How many tasks are written down: each gives the words of the command."""
 
 
 def report(times: dict[str, list[float]], tasks: int, devices: int) -> None:

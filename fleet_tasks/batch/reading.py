@@ -19,7 +19,7 @@ from fleet_tasks.batch.tasks import ID, REDUCE, Task, TaskError, Where, check
 from fleet_tasks.errors import Place, RegistryError, RequestError
 from fleet_tasks.jobs import Send
 from fleet_tasks.registry import spots
-from fleet_tasks.registry.document import Mapping, Node, Scalar, parse, reads_as_text
+from fleet_tasks.registry.document import Mapping, Node, Scalar, parse
 from fleet_tasks.registry.document import Sequence as Listed
 from fleet_tasks.registry.spots import Spot
 from fleet_tasks.transfer import sends
@@ -123,10 +123,10 @@ def _plain_task(value: Any, number: int) -> Task | None:
 
 def _texts_of(node: Node) -> dict[str, str] | None:
     """What stands in a mapping of texts that nobody could take for anything else."""
-    values = node.items if isinstance(node, Mapping) else {}
-    if not all(isinstance(each, Scalar) and (not each.plain or reads_as_text(each.text)) for each in values.values()):
+    if not isinstance(node, Mapping):
         return None
-    return {key: each.text for key, each in values.items() if isinstance(each, Scalar)}
+    texts = {key: each.text for key, each in node.items.items() if isinstance(each, Scalar) and each.certain}
+    return texts if len(texts) == len(node.items) else None
 
 
 def _task(spot: Spot, number: int, defaults: dict[str, Spot], folder: Path) -> Task:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -24,12 +24,16 @@ LONGEST = 5_000_000  # bytes
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_ODD_NUMBER = re.compile(r"[-+]?(0[xob][0-9a-f_]+|[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?|\.(inf|nan))", re.IGNORECASE)
+_NOTHING = ("", "~", "null")
+_WORDS = frozenset((*_BOOLEANS, *_NOTHING))
+_NUMBER = re.compile(
+    r"[-+]?((\.[0-9]+|[0-9]+(\.[0-9]*)?)(e[-+]?[0-9]+)?"
+    r"|0[xob][0-9a-f_]+|[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?|\.(inf|nan))",
+    re.IGNORECASE,
+)
 
 
-@dataclass(frozen=True)
-class Scalar:
+class Scalar(NamedTuple):
     """A text, from one line to another; ``plain`` when it stood there without quotes."""
 
     line: int
@@ -47,16 +51,20 @@ class Scalar:
     @property
     def empty(self) -> bool:
         """Whether there is no value at all."""
-        return self.plain and self.text.lower() in ("", "~", "null")
+        return self.plain and self.text.lower() in _NOTHING
 
     @property
     def number(self) -> bool:
         """Whether some reader of YAML would see a number here."""
-        return self.plain and bool(_NUMBER.fullmatch(self.text) or _ODD_NUMBER.fullmatch(self.text))
+        return self.plain and _NUMBER.fullmatch(self.text) is not None
+
+    @property
+    def certain(self) -> bool:
+        """Whether every reader of YAML takes it for a text and nothing else."""
+        return not (self.plain and (self.text.lower() in _WORDS or _NUMBER.fullmatch(self.text)))
 
 
-@dataclass(frozen=True)
-class Sequence:
+class Sequence(NamedTuple):
     """Nodes in order; ``flow`` when they stood in brackets."""
 
     line: int
@@ -67,8 +75,7 @@ class Sequence:
     alias: bool = False
 
 
-@dataclass(frozen=True)
-class Mapping:
+class Mapping(NamedTuple):
     """Nodes by key; ``keys`` holds the keys themselves, with their lines; ``flow`` when they stood in braces."""
 
     line: int
@@ -92,8 +99,7 @@ def parse(text: str, file: str, *, tags: bool = False) -> Node:
 
 def reads_as_text(text: str) -> bool:
     """Whether a plain scalar of this text is a text and nothing else, for any reader of YAML."""
-    scalar = Scalar(1, 1, text, plain=True)
-    return not (scalar.empty or scalar.number or scalar.boolean is not None)
+    return Scalar(1, 1, text, plain=True).certain
 
 
 @dataclass
@@ -126,7 +132,7 @@ class _Builder:
             if event.anchor not in self.anchors:
                 raise self.error(f"The alias *{event.anchor} stands for nothing above it.", event.start_mark)
             here = _line(event.start_mark)
-            return replace(self.anchors[event.anchor], line=here, end=here, alias=True)
+            return self.anchors[event.anchor]._replace(line=here, end=here, alias=True)
         if event.tag is not None and not self.tags:
             raise self.error("YAML tags (!) have no meaning here.", event.start_mark)
         if depth == 0:
@@ -139,15 +145,17 @@ class _Builder:
         return node
 
     def built(self, event: Any, events: Iterator[Any], depth: int) -> Node:
-        line, last = _line(event.start_mark), _line(event.end_mark)
         if isinstance(event, yaml.ScalarEvent):
-            return Scalar(line, last, event.value, plain=not event.style)
-        flow = bool(event.flow_style)
+            return _scalar(event)
+        line, flow = _line(event.start_mark), bool(event.flow_style)
         children: list[Node] = []
-        inner: Any = next(events)
-        while not isinstance(inner, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
-            children.append(self.node(inner, events, depth))
-            inner = next(events)
+        for inner in events:
+            if type(inner) is yaml.ScalarEvent and inner.tag is None and inner.anchor is None and depth:
+                children.append(_scalar(inner))  # nearly all nodes are: what node() looks for is not there
+            elif isinstance(inner, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+                break
+            else:
+                children.append(self.node(inner, events, depth))
         end = _line(inner.end_mark) if flow else max([line, *(child.end for child in children)])
         size = 1 + sum(child.size for child in children)
         if isinstance(inner, yaml.SequenceEndEvent):
@@ -168,6 +176,10 @@ class _Builder:
 
     def error(self, sentence: str, mark: Any) -> RegistryError:
         return RegistryError(sentence, Place(self.file, _line(mark) if mark else None))
+
+
+def _scalar(event: Any) -> Scalar:
+    return Scalar(event.start_mark.line + 1, event.end_mark.line + 1, event.value, not event.style)
 
 
 def _line(mark: Any) -> int:
