@@ -44,9 +44,8 @@ def main() -> None:
             for contestant in contestants(bench, names, wishes.tasks):
                 times.setdefault(contestant.name, []).append(measure(contestant, environment))
         report(times, wishes.tasks, wishes.devices)
-        for count, (kind, written) in itertools.product(wishes.queued, QUEUES.items()):
-            words = written(bench.home / f"queued-{count}", count, bench.home / f"mark-{count}")
-            begun = sorted(start(bench, words, bench.home / f"mark-{count}", environment) for _ in range(wishes.rounds))
+        for count, kind in itertools.product(wishes.queued, QUEUES):
+            begun = sorted(start(bench, kind, count, environment) for _round in range(wishes.rounds))
             (best, peak), (middle, _) = begun[0], begun[len(begun) // 2]
             told = f"{best:.2f} s at best, {middle:.2f} s in the middle, {peak / 1024:.0f} MiB"
             sys.stdout.write(f"{count} tasks queued as {kind}: the first at work after {told}\n")
@@ -69,9 +68,11 @@ def contestants(bench: Bench, names: Sequence[str], count: int) -> Iterator[Cont
         sys.stderr.write("parallel is not here: its rows are missing (apt install parallel).\n")
 
 
-def start(bench: Bench, words: Sequence[str], mark: Path, environment: Mapping[str, str]) -> tuple[float, int]:
-    """Seconds until the first of queued tasks is at work, and the most KiB held until then (VmHWM: proc(5))."""
+def start(bench: Bench, kind: str, count: int, environment: Mapping[str, str]) -> tuple[float, int]:
+    """Seconds until the first of so many tasks is at work, and the most KiB held until then (VmHWM: proc(5))."""
+    mark = bench.home / f"mark-{count}"
     mark.unlink(missing_ok=True)
+    words = QUEUES[kind](bench.home / f"queued-{count}", count, mark)
     began = time.perf_counter()
     with subprocess.Popen(
         [*OURS, "batch", "--all", "--agent", "shell", *words, "--quiet"], env=environment, stdout=subprocess.DEVNULL
@@ -111,7 +112,7 @@ def _marking(mark: Path) -> str:
 
 
 QUEUES = {"JSON lines": _json_lines, "YAML": _yaml, "--each": _each}
-"""How many tasks are written down: each gives the words of the command."""
+"""The ways to write many tasks down: each gives the words of the command."""
 
 
 def report(times: dict[str, list[float]], tasks: int, devices: int) -> None:

@@ -151,9 +151,10 @@ def test_a_slow_device_gets_less_work(bench: Bench, place: Path) -> None:
     assert set(states(said).values()) == {"done"} and shares["d2"] > 3 * shares["d1"] > 0, shares
 
 
-def test_ten_thousand_queued_tasks_take_little_memory(bench: Bench, place: Path) -> None:
+@pytest.mark.parametrize("kind", ["JSON lines", "YAML"])
+def test_ten_thousand_queued_tasks_take_little_memory(bench: Bench, place: Path, kind: str) -> None:
     environment = bench.environment(FLEET_REGISTRY=str(place / "fleet.yaml"))
-    (_, few), (_, many) = start(bench, 10, environment), start(bench, 10_000, environment)
+    (_, few), (_, many) = start(bench, kind, 10, environment), start(bench, kind, 10_000, environment)
     assert many - few < 40_000, f"{few} KiB with ten of them, {many} KiB with ten thousand"
 
 
