@@ -15,7 +15,7 @@ import stat
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fleet_tasks.errors import ChecksumMismatch, RequestError
 from fleet_tasks.jobs import Send
@@ -67,7 +67,18 @@ def sends(texts: Iterable[str]) -> tuple[Send, ...]:
         if name.startswith("/") or ".." in name.split("/") or not name.strip("./"):
             raise RequestError(f"The name {name!r} for {local!r} would leave the task's folder.")
         found.append(Send(str(path), name))
+    apart(found)
     return tuple(found)
+
+
+def apart(items: Iterable[Send]) -> None:
+    """Raises RequestError where two of them would be one on the device."""
+    known: dict[PurePosixPath, Send] = {}
+    for item in items:
+        first = known.setdefault(PurePosixPath(item.name), item)
+        if first.local != item.local:
+            both = f"{first.local!r} and {item.local!r} would both be {item.name!r} on the device"
+            raise RequestError(f"{both}: call one of them something else, {item.local}=NAME.")
 
 
 def survey(items: Iterable[Send], below: str = "") -> Iterator[Outgoing]:

@@ -78,6 +78,8 @@ WRONG = [
     ("tasks:\n  - {task: x, aftr: b}\n", 2, "did you mean after?"),
     ("tasks:\n  - {task: x, retries: 2}\n", 2, "idempotent"),
     ("tasks:\n  - task: x\n    send: [none.txt]\n", 3, "none.txt"),
+    ("tasks:\n  - task: x\n    send: [here=a, here=b,\n      there=b]\n", 3, "there=NAME"),
+    ("tasks:\n  - {id: b, task: x}\n  - task: x\n    after: b\n    send: [{from: b}, here=b]\n", 5, "the files of b"),
     ("tasks:\n  - task: x\n    where: {each: true}\n", 3, "names no device"),
     ("tasks:\n  - task: x\n    need: some\n", 3, "all, any"),
     ("defaults: {id: x}\ntasks: [{task: x}]\n", 1, "not known"),
@@ -86,6 +88,8 @@ WRONG = [
 
 @pytest.mark.parametrize(("text", "line", "sentence"), WRONG)
 def test_a_wrong_file_is_refused_with_its_line(text: str, line: int, sentence: str, tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).touch()
     with pytest.raises(RegistryError) as caught:
         read(Source("tasks.yaml", text, lines=False), tmp_path)
     assert str(caught.value).startswith(f"tasks.yaml:{line}:") and sentence in str(caught.value)

@@ -476,3 +476,11 @@ def test_a_large_file_is_never_in_memory(bench: Bench, registry: Callable[..., P
     with (bench.home / "back" / "deck" / "big").open("rb") as copy, (bench.home / "big").open("rb") as original:
         assert hashlib.file_digest(copy, "sha256").digest() == hashlib.file_digest(original, "sha256").digest()
     assert max(there.peak, back.peak) < 150_000_000, f"{there.peak:,} and {back.peak:,} bytes"
+
+
+def test_two_files_of_one_name_are_refused(bench: Bench, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "notes").touch()
+    said = fleet(bench, "run", "-d", "user@d1", "--task", "ls", "--send", "a/notes", "--send", "b/notes", cwd=tmp_path)
+    assert said.code == 2 and "b/notes=NAME" in said.stderr, said

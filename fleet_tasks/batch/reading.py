@@ -22,7 +22,7 @@ from fleet_tasks.registry import spots
 from fleet_tasks.registry.document import Mapping, Node, Scalar, parse
 from fleet_tasks.registry.document import Sequence as Listed
 from fleet_tasks.registry.spots import Spot
-from fleet_tasks.transfer import sends
+from fleet_tasks.transfer import apart, sends
 
 _UNSAID = Task("", "")
 _DEEP = "This line is nested too deep."
@@ -158,6 +158,10 @@ def _sends(spot: Spot, folder: Path) -> tuple[tuple[Send, ...], tuple[str, ...]]
             files += sends([words if Path(words).is_absolute() else str(folder / words)])
         except RequestError as error:
             raise item.wrong(str(error)) from error
+    try:
+        apart([*(Send(f"the files of {name}", name) for name in takes), *files])
+    except RequestError as error:
+        raise spot.wrong(str(error)) from error
     return tuple(files), tuple(takes)
 
 
