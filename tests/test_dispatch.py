@@ -456,7 +456,8 @@ def test_a_workdir_is_used_and_kept(bench: Bench, registry: Callable[..., Path])
     assert [found.name for found in folder.iterdir()] == ["x"]
     said = fleet(bench, "run", "-d", "deck", "--task", "pwd", "--workdir", "nowhere", "-f", "json")
     assert (said.code, said.results[0]["state"]) == (1, "failed")
-    assert "nowhere" in said.results[0]["error"]["message"]
+    error = said.results[0]["error"]
+    assert "nowhere" in error["message"] and "--workdir DIR" in error["guidance"]
     assert clean(bench.device("deck"))
 
 

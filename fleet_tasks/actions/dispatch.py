@@ -12,7 +12,7 @@ from fleet_tasks.actions.stage import PATIENCE, TASK, Stage, result, whole_secon
 from fleet_tasks.agents.contract import Order
 from fleet_tasks.conversation import Conversation, Said, failure
 from fleet_tasks.detached import Errand, remember
-from fleet_tasks.errors import DeviceError, NotVerified
+from fleet_tasks.errors import DeviceError, HomeMissing, NotVerified
 from fleet_tasks.frames import Frame
 from fleet_tasks.jobs import Job, Send
 from fleet_tasks.results import Result, State
@@ -60,6 +60,8 @@ class _Dispatch:
                 talk.kept = self._hearing.ended_well
         except DeviceError as error:
             trouble = error
+            if isinstance(error, HomeMissing) and self._job.workdir:
+                error.guidance = "Name a folder that is there: --workdir DIR for the task, home: in fleet.yaml for us"
         if self._alone and trouble is None:
             return result(self._stage, self._job, self._hearing.clock, State.RUNNING)
         return self._hearing.judge(trouble)
