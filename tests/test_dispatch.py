@@ -374,6 +374,28 @@ def test_a_killed_client_leaves_nothing_while_it_fetches(bench: Bench, registry:
     assert not (bench.home / "back" / "deck" / "big").exists()
 
 
+@pytest.mark.skipif(not Path("/proc/sys/kernel/random/boot_id").exists(), reason="a boot has no name here")
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_next_task_removes_what_a_restart_left(shell: str, bench: Bench, registry: Callable[..., Path]) -> None:
+    device = bench.device("deck", shell=shell)
+    registry("deck")
+
+    def left_by(name: str, boot: str, of: str = "deck") -> Path:
+        place = device.home / "ours" / f"fleet-tasks-{name}"
+        (place / "work").mkdir(parents=True)
+        (place / "about").write_text(f"01J8 {of} - 2026-01-01T00:00:00.000Z\n")
+        (place / "supervisor").write_text(f"{os.getpid()} {boot}\n")
+        return place
+
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    attached, detached = left_by("attached", "another-boot"), left_by("detached", "another-boot")
+    (detached / "out").touch()
+    kept = {detached, left_by("now", boot), left_by("unknown", "-"), left_by("other", "another-boot", of="other")}
+    assert fleet(bench, "run", "-d", "deck", "--task", "echo fine").stdout.endswith("fine\n")
+    assert not attached.exists()
+    assert set((device.home / "ours").glob("fleet-tasks-*")) == kept
+
+
 def test_a_cut_link_is_a_lost_task_that_is_not_started_again(bench: Bench, registry: Callable[..., Path]) -> None:
     device = bench.device("deck")
     task = f"echo x >>~/starts; {STUBBORN}"

@@ -16,6 +16,18 @@ ft_read_clock() {
     ft_clock=${ft_clock%.*}${ft_clock#*.}
 }
 
+# Removes what attached runs of this device had beside ours when it restarted: nobody is left to do it. The folder of a
+# detached run has its output in it, and waits for whoever follows it.
+ft_clear_before_boot() {
+    [ "$ft_boot" = - ] && return
+    read -r _ ft_device _ <"$ft_run/about"
+    for ft_each in "${ft_run%"$ft_id"}"*; do
+        [ -O "$ft_each" ] && [ ! -f "$ft_each/out" ] && read -r _ ft_then <"$ft_each/supervisor" || continue
+        case $ft_then in "$ft_boot" | - | '') continue ;; esac
+        read -r _ ft_name _ <"$ft_each/about" && [ "$ft_name" = "$ft_device" ] && rm -rf "$ft_each"
+    done
+}
+
 # Lets the task go on without us: a supervisor in the background, streams and exit status in files of the run's
 # folder, which stays until somebody has fetched what is in it.
 ft_go_on_alone() {
@@ -57,6 +69,7 @@ ft_dispatch() {
             ft_fail agent-missing "The agent $ft_agent is not installed."
     fi
     ft_open_run
+    ft_clear_before_boot
     ft_workdir=$ft_run/work
     if [ -n "$ft_at" ]; then
         ft_expand "$ft_at"

@@ -135,7 +135,7 @@ def _watch(fleet: Fleet, whole: Batch, output: Output) -> None:
         watch(fleet, whole.plan, output, lambda: carrying_batch.carry_out(fleet, whole), standing)
     except Exit:
         if not output.quiet:
-            rest = f"What is left is done with: fleet resume --run {whole.run} (failures too with --rerun failed)"
+            rest = f"What is left is done with: fleet resume --run {whole.run} (failed and lost too: --rerun failed)"
             formats.Streams().say(rest)
         raise
 
