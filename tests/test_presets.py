@@ -136,12 +136,32 @@ def test_each_asks_its_model_and_gives_a_clean_answer(
     if presets()[name].usage:
         assert (result["usage"]["input_tokens"], result["usage"]["output_tokens"]) == (11, 7)
 
+    whole = "### Fine\n\n\n> quoted\n#### deeper\n    indented\n# end"
+    endpoint.usual = Answer(text=whole)
+    assert deck.dispatch().results[0]["stdout"].rstrip("\n") == whole
+    if name != "llm":
+        endpoint.usual = Answer(text="")
+        empty = deck.dispatch()
+        assert (empty.code, empty.results[0]["error"]["code"]) == (1, "agent-failed"), empty.stdout
+
     refused = deck.dispatch(key="wrong-" + CANARY)
     error = refused.results[0]["error"]
     assert (refused.code, error["code"]) == (1, "agent-failed")
     assert "Incorrect API key" in error["message"] or "AuthenticationError" in error["message"]
     assert deck("teardown", "--verify").code == 0
     assert list(deck.device.home.iterdir()) == []
+
+
+@pytest.mark.parametrize("programs_of", PATHS)
+def test_what_aider_said_before_it_tried_again_does_not_count(
+    bench: Bench, tmp_path: Path, endpoint: Models, programs_of: str
+) -> None:
+    path = REAL if programs_of == "real" else programs(tmp_path / "bin")
+    deck = Deck(bench, tmp_path, path, "aider", "openai", endpoint)
+    endpoint.next(*[Answer(status=500)] * 4, Answer(text="fine"))
+    said = deck.dispatch()
+    assert (said.code, said.results[0]["stdout"]) == (0, "fine\n"), said.stdout
+    assert "Retrying in" in said.results[0]["stderr"]
 
 
 LOGINS = {

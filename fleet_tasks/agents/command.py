@@ -95,10 +95,12 @@ class CommandAgent(ScriptedAgent):
             sentence = failure_sentence(outcome.exit_status)
             said = _line(outcome.stderr.decode("utf-8", "replace"))
             return Problem("agent-failed", f"{sentence} It said: {said}" if said else sentence)
-        wanted = ".".join(self._answer.keys)
-        if wanted and self._answer.last(outcome.stdout) is None:
-            return Problem("agent-failed", f"{self.name} gave no JSON with {wanted}.")
-        return None
+        if not self._answer.keys:
+            return None
+        found = self._answer.last(outcome.stdout)
+        if found is None:
+            return Problem("agent-failed", f"{self.name} gave no JSON with {'.'.join(self._answer.keys)}.")
+        return None if found.strip() else Problem("agent-failed", f"{self.name} gave an empty answer.")
 
     def usage(self, outcome: Outcome) -> Usage | None:
         """The sums of what ``usage`` names, in the kind of document that the answer is in."""

@@ -172,21 +172,31 @@ def llm(words: list[str]) -> int:
 
 
 def aider(words: list[str]) -> int:
-    """aider --message-file; exits with 0 whatever happens."""
+    """aider --message-file; exits with 0 whatever happens, and tries again what may help."""
     kind, _, model = _option(words, "--model").partition("/")
     key = os.environ[f"{kind.upper()}_API_KEY"]
     base = os.environ["ANTHROPIC_API_BASE"] + "/v1" if kind == "anthropic" else os.environ[f"{kind.upper()}_API_BASE"]
-    status, answer = _by_kind(kind, base, key, model, Path(_option(words, "--message-file")).read_text())
-    print("Aider v0.86.2\nModel: whatever\n")
+    task = Path(_option(words, "--message-file")).read_text()
+    own = ["Aider v0.86.2", f"Model: {model} with whole edit format"]
+    status, answer = 0, dict[str, Any]()
+    for number in range(8):
+        status, answer = _by_kind(kind, base, key, model, task)
+        if status == 200:
+            break
+        name = {401: "AuthenticationError", 429: "RateLimitError"}.get(status, "InternalServerError")
+        own += [f"litellm.{name}: {name}: {answer['error']['message']}", "So says the API provider."]
+        if status == 401 or number == 7:
+            break
+        own.append(f"Retrying in {0.2 * 2**number:.1f} seconds...")
+    text = _text(answer) if status == 200 else ""
+    if status == 200 and not text:
+        own.append("Empty response received from LLM. Check your provider account?")
+    end = "Tokens: 11 sent, 7 received." if status == 200 else ""
+    print("\n".join([*own, text, end]))
+    head = "\n# aider chat started at 2026-06-13 12:00:00\n\n" + "".join(f"> {line}  \n" for line in own)
+    asked = "".join(f"#### {line}  \n" for line in task.splitlines())
     chat = Path(_option(words, "--chat-history-file", default=".aider.chat.history.md"))
-    head = "\n# aider chat started at noon\n\n> Aider v0.86.2  \n\n#### the task  \n\n"
-    if status != 200:
-        error = f"litellm.AuthenticationError: {answer['error']['message']}"
-        print(error)
-        chat.write_text(f"{head}> {error}  \n")
-        return 0
-    print(_text(answer))
-    chat.write_text(f"{head}{_text(answer)}\n\n> Tokens: 11 sent, 7 received.  \n")
+    chat.write_text(f"{head}\n{asked}\n{text}\n\n" + (f"> {end}  \n" if end else ""))
     return 0
 
 
