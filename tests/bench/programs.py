@@ -20,15 +20,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-
 
 def programs(folder: Path, only: Collection[str] = ()) -> str:
     """Writes the stand-ins into ``folder``; returns it as a path."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in only or PROGRAMS:
-        start = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests.bench.programs import main; main({name!r})"
-        (folder / name).write_text(f"#!{sys.executable} -I\n{start}\n")
+        start = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); from programs import main; main({name!r})"
+        (folder / name).write_text(f"#!{sys.executable} -IS\n{start}\n")
         (folder / name).chmod(0o755)
     return str(folder)
 
