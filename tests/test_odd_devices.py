@@ -120,6 +120,33 @@ def test_a_full_disk_is_named_and_nothing_is_left_on_it(
     assert [each for each in left if not each.endswith(("/there", "/ours"))] == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="No other system gives a session mounts of its own.")
+@pytest.mark.parametrize("shell", ["bash", "dash", "busybox"])
+def test_a_disk_without_room_for_a_line_is_named_and_is_as_it_was(
+    shell: str, bench: Bench, registry: Callable[..., Path]
+) -> None:
+    deck = bench.device("deck", shell=shell)
+    registry("deck")
+    with mounted(deck, deck.home, "filled") as disk:
+        (result,) = fleet(bench, "dispatch", "-d", "deck", "-a", "demo", "--task", "hello", "-f", "json").results
+        left = disk.left()
+    assert (result["state"], result["error"]["code"]) == ("failed", "no-space"), result
+    assert left == [str(deck.home / "filler")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="No other system gives a session mounts of its own.")
+def test_a_working_folder_on_a_full_disk_is_named(bench: Bench, registry: Callable[..., Path], tmp_path: Path) -> None:
+    deck = bench.device("deck")
+    registry("deck")
+    big, there = tmp_path / "big", tmp_path / "there"
+    big.write_bytes(os.urandom(100_000))
+    there.mkdir()
+    words = ("--send", str(big), "--workdir", str(there), "--task", "echo never", "-f", "json")
+    with mounted(deck, there, "full"):
+        (result,) = fleet(bench, "run", "-d", "deck", *words).results
+    assert (result["state"], result["error"]["code"]) == ("failed", "no-space"), result
+
+
 def test_a_folder_that_somebody_else_made_in_advance_is_not_used(bench: Bench, registry: Callable[..., Path]) -> None:
     """The name of a run's folder cannot be guessed; of the folder above it, all that is ours is private."""
     deck = bench.device("deck")

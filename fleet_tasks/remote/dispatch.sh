@@ -82,7 +82,7 @@ ft_dispatch() {
     if [ -n "$ft_sends" ]; then
         ft_receive "$ft_run"
         if [ -n "$ft_at" ] && [ -d "$ft_run/work" ]; then
-            ft_place "$ft_run/work" "$ft_workdir" || ft_fail transfer-failed "Cannot write into $ft_workdir."
+            ft_said=$(ft_place "$ft_run/work" "$ft_workdir" 2>&1) || ft_refuse_files
         fi
     fi
     [ -f "$ft_run/task" ] || printf '%s' "$ft_task" >"$ft_run/task" ||

@@ -11,7 +11,7 @@ main() {
         ft_refuse_place
     }
     ft_receive "$ft_run"
-    ft_place "$ft_run" "$ft_target" || ft_fail transfer-failed "Cannot put the files into $ft_target."
+    ft_said=$(ft_place "$ft_run" "$ft_target" 2>&1) || ft_refuse_files
     ft_finish placed
     ft_drop
 }
