@@ -199,9 +199,11 @@ def test_the_stand_in_has_the_traps_of_its_exit_status(tmp_path: Path, endpoint:
         assert said.returncode == 0 and sentence in said.stdout
     asked = len(endpoint.prompts())
     assert alone("agent", "-m", "/help me", **QUIET).returncode == 0 and len(endpoint.prompts()) == asked
-    endpoint.next(Answer(status=401))
-    refused = alone("agent", "-m", "hello", **QUIET)
-    assert refused.returncode == 1 and "Error: error processing message: LLM call failed" in refused.stderr
+    for status in (401, 429, 500):
+        endpoint.next(Answer(status=status))
+        refused = alone("agent", "-m", "hello", **QUIET)
+        assert refused.returncode == 1 and "Error: error processing message: LLM call failed" in refused.stderr
+    assert len(endpoint.prompts()) == asked + 3
     assert alone("agent", "--unheard-of").returncode == alone("unheard-of").returncode == 1
     assert alone("status").returncode == 0
 
@@ -414,6 +416,14 @@ def test_what_is_no_answer_is_a_failure_with_its_reason(world: World, answer: An
     result = world.dispatch("hello")
     assert (result["state"], result["error"]["code"]) == ("failed", "agent-failed")
     assert says in result["error"]["message"] and guidance in result["error"]["guidance"]
+
+
+def test_a_refusal_by_an_old_picoclaw_is_told_without_its_flags(world: World, tmp_path: Path) -> None:
+    world.agent["source"] = str(stand_in(tmp_path / "old", "0.2.6"))
+    world.endpoint.usual = Answer(status=401)
+    result = world.dispatch("hello")
+    assert "Usage:\n" in result["stderr"]
+    assert result["error"]["message"] == "The model's provider refused with 401: Incorrect API key provid..."
 
 
 def test_an_endpoint_that_is_not_there(world: World) -> None:

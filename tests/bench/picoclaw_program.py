@@ -25,6 +25,13 @@ LIMIT = (
     "I've reached `max_tool_iterations` without a final response. Increase `max_tool_iterations` in config.json if"
     " this task needs more tool steps."
 )
+USAGE = """Usage:
+  picoclaw agent [flags]
+
+Flags:
+  -m, --message string   Send a single message (non-interactive mode)
+  -s, --session string   Session key (default "cli:default")
+"""
 KEYLESS = {"ollama": 11434, "vllm": 8000, "lmstudio": 1234}
 DEFAULTS = {"model_name", "model", "provider", "workspace", "restrict_to_workspace", "allow_read_outside_workspace",
             "max_tokens", "context_window", "temperature", "max_tool_iterations", "model_fallbacks"}  # fmt: skip
@@ -65,6 +72,8 @@ def main() -> int:
     except Failure as failure:
         sys.stdout.flush()
         print(f"Error: {failure}", file=sys.stderr)
+        if NUMBER < 2007:
+            print(USAGE, file=sys.stderr)
         return 1
     return 0
 
@@ -298,6 +307,8 @@ def ask(config: dict[str, Any], entry: dict[str, Any], history: list[dict[str, s
     if not key and (protocol.startswith("anthropic") or (not base and protocol not in KEYLESS)):
         raise Failure(f"api_key is required for {protocol} protocol (model: {entry['model']})")
     base = base or f"http://localhost:{KEYLESS.get(protocol, 1)}/v1"
+    if protocol == "gemini" and NUMBER < 2007:
+        protocol = "openai"  # Google's own protocol is spoken from 0.2.7 on
     headers = {"Content-Type": "application/json", "User-Agent": f"PicoClaw/{VERSION}"}
     if protocol == "anthropic-messages":
         url, headers = f"{base}/messages", {**headers, "x-api-key": key, "anthropic-version": "2023-06-01"}
@@ -313,7 +324,7 @@ def ask(config: dict[str, Any], entry: dict[str, Any], history: list[dict[str, s
 
 
 def post(defaults: dict[str, Any], url: str, headers: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
-    """One request, repeated while that may help; raises Failure."""
+    """One request, repeated while nobody answers; raises Failure. What a provider answers is never asked again."""
     retries = int(defaults.get("max_llm_retries") or 2)
     backoff = int(defaults.get("llm_retry_backoff_secs") or 2)
     for attempt in range(retries + 1):
@@ -325,11 +336,10 @@ def post(defaults: dict[str, Any], url: str, headers: dict[str, str], body: dict
         except urllib.error.HTTPError as error:
             said = error.read().decode("utf-8", "replace").strip()
             said = said if len(said) <= 128 else said[:128] + "..."
-            failure = f"API request failed:\n  Status: {error.code}\n  Body:   {said or '<empty>'}"
-            if error.code in (400, 401, 403, 404) or attempt == retries:
-                raise Failure(failure) from error
+            raise Failure(f"API request failed:\n  Status: {error.code}\n  Body:   {said or '<empty>'}") from error
         except (OSError, ValueError) as error:
-            if attempt == retries:
+            slow = isinstance(getattr(error, "reason", error), TimeoutError)
+            if attempt == retries or not (slow or NUMBER >= 2009):
                 raise Failure(f"failed to send request: {error}") from error
         log("warn", "Transient LLM error, retrying after backoff")
         time.sleep(backoff * (attempt + 1))

@@ -51,7 +51,8 @@ def judge(outcome: Outcome) -> Problem | None:
 def _refused(outcome: Outcome) -> Problem:
     """The failure in PicoClaw's own words, or in those of the provider it passes on."""
     said = outcome.stderr.decode("utf-8", "replace")
-    reason = said.rpartition("Error: ")[2].strip() if "Error: " in said else ""
+    reason = said.rpartition("Error: ")[2] if "Error: " in said else ""
+    reason = reason.partition("\nUsage:\n")[0].strip()  # up to 0.2.6 every failure is followed by its flags
     if not reason:
         return Problem("agent-failed", failure_sentence(outcome.exit_status))
     failed = "LLM call failed" in reason or "API request failed" in reason
