@@ -426,6 +426,18 @@ def test_a_refusal_by_an_old_picoclaw_is_told_without_its_flags(world: World, tm
     assert result["error"]["message"] == "The model's provider refused with 401: Incorrect API key provid..."
 
 
+@pytest.mark.parametrize("version", ["0.2.1", "0.2.3"])
+def test_anthropic_is_asked_in_the_way_that_the_version_knows(
+    bench: Bench, endpoint: Models, tmp_path: Path, version: str
+) -> None:
+    source = {"source": str(stand_in(tmp_path / "picoclaw", version))}
+    world = World(bench, endpoint, bench.device("deck"), source, kind="anthropic")
+    assert world.dispatch("hello")["stdout"] == "MOCK-REPLY: hello\n"
+    assert endpoint.asked[-1].path == ("/v1/chat/completions" if version == "0.2.1" else "/v1/messages")
+    endpoint.usual = Answer(text="")
+    assert world.dispatch("hello")["error"]["message"].startswith("The model gave an empty answer, or took more tool")
+
+
 def test_an_endpoint_that_is_not_there(world: World) -> None:
     world.agent["limits"] = {"max_llm_retries": 1, "llm_retry_backoff_secs": 1}
     with models() as gone:

@@ -32,6 +32,10 @@ Flags:
   -m, --message string   Send a single message (non-interactive mode)
   -s, --session string   Session key (default "cli:default")
 """
+if NUMBER < 2004:
+    EMPTY = LIMIT = (
+        "I've completed processing but have no response to give. Increase `max_tool_iterations` in config.json."
+    )
 KEYLESS = {"ollama": 11434, "vllm": 8000, "lmstudio": 1234}
 DEFAULTS = {"model_name", "model", "provider", "workspace", "restrict_to_workspace", "allow_read_outside_workspace",
             "max_tokens", "context_window", "temperature", "max_tool_iterations", "model_fallbacks"}  # fmt: skip
@@ -303,6 +307,8 @@ def ask(config: dict[str, Any], entry: dict[str, Any], history: list[dict[str, s
     known = protocol in ("openai", "anthropic", "anthropic-messages", "gemini", *KEYLESS)
     if not slash or not known:
         protocol, model = "openai", entry["model"]
+    if protocol == "anthropic-messages" and NUMBER < 2003:
+        raise Failure(f'unknown protocol "{protocol}" in model "{entry["model"]}"')
     key, base = key_of(entry), entry.get("api_base", "").rstrip("/")
     if not key and (protocol.startswith("anthropic") or (not base and protocol not in KEYLESS)):
         raise Failure(f"api_key is required for {protocol} protocol (model: {entry['model']})")

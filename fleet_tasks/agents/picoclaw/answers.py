@@ -42,6 +42,9 @@ def judge(outcome: Outcome) -> Problem | None:
     if len(answer) <= SHORT and b"returned an empty response" in answer:
         guidance = "Try again, or with another model: --model NAME"
         return Problem("agent-failed", "The model gave an empty answer.", guidance)
+    if len(answer) <= SHORT and b"have no response to give" in answer:  # up to 0.2.3 one sentence for two things
+        guidance = "Try another model, or raise limits: {max_tool_iterations: 100} for picoclaw in fleet.yaml."
+        return Problem("agent-failed", "The model gave an empty answer, or took more tool calls than it may.", guidance)
     if len(answer) <= SHORT and b"max_tool_iterations" in answer:
         guidance = "Raise it for picoclaw in fleet.yaml: limits: {max_tool_iterations: 100}"
         return Problem("agent-failed", "The task took more tool calls than it may (max_tool_iterations).", guidance)

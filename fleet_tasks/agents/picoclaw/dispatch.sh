@@ -42,6 +42,12 @@ elif [ "$number" -ge 2004 ]; then
     config="{\"version\": 1, ${older#?}"
 else
     config=$older
+    # Before 0.2.3 it asks Anthropic by its endpoint for OpenAI's protocol alone.
+    if [ "$number" -lt 2003 ]; then
+        case $config in
+        *'"anthropic-messages/'*) config=${config%%'"anthropic-messages/'*}\"anthropic/${config#*'"anthropic-messages/'} ;;
+        esac
+    fi
 fi
 unset newer older
 
