@@ -142,9 +142,22 @@ def test_a_working_folder_on_a_full_disk_is_named(bench: Bench, registry: Callab
     big.write_bytes(os.urandom(100_000))
     there.mkdir()
     words = ("--send", str(big), "--workdir", str(there), "--task", "echo never", "-f", "json")
-    with mounted(deck, there, "full"):
+    with mounted(deck, there, "full") as disk:
         (result,) = fleet(bench, "run", "-d", "deck", *words).results
+        left = disk.left()
     assert (result["state"], result["error"]["code"]) == ("failed", "no-space"), result
+    assert left == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="No other system gives a session mounts of its own.")
+def test_an_agent_that_fits_without_its_note_is_not_installed(bench: Bench, registry: Callable[..., Path]) -> None:
+    deck = bench.device("deck")
+    registry("deck")
+    with mounted(deck, deck.home, "full") as disk:
+        (result,) = fleet(bench, "deploy", "-d", "deck", "-a", "demo", "-f", "json").results
+        left = disk.left()
+    assert (result["state"], result["error"]["code"]) == ("failed", "no-space"), result
+    assert {Path(each).name for each in left} == {"ours", "manifest", "agents", "demo"}
 
 
 def test_a_folder_that_somebody_else_made_in_advance_is_not_used(bench: Bench, registry: Callable[..., Path]) -> None:

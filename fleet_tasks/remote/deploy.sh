@@ -71,6 +71,11 @@ ft_install() {
             exit 1
         fi
     fi
+    # Before anything takes its place, as there may be no room for so much as this line.
+    printf '%s\n' "$ft_wanted" >"$ft_agents/.current-$ft_id" || {
+        rm -f "$ft_agents/.current-$ft_id"
+        ft_fail no-space "There is no space left in $ft_agents."
+    }
     # What is there and was current is broken and goes; otherwise another laptop was faster, with the same bytes.
     if [ "$ft_version" = "$ft_wanted" ]; then mv "$ft_agents/$ft_wanted" "$ft_agents/.old-$ft_id"; fi
     if [ -d "$ft_agents/$ft_wanted" ]; then
@@ -80,7 +85,7 @@ ft_install() {
     fi
     ft_run=
     ft_workdir=/
-    printf '%s\n' "$ft_wanted" >"$ft_agents/.current-$ft_id" && mv -f "$ft_agents/.current-$ft_id" "$ft_agents/current"
+    mv -f "$ft_agents/.current-$ft_id" "$ft_agents/current"
     # Earlier versions go; on Unix a running program keeps its file until it ends.
     for ft_each in "$ft_agents"/* "$ft_agents/.old-$ft_id"; do
         case $ft_each in "$ft_agents/current" | "$ft_agents/$ft_wanted") continue ;; esac
@@ -102,7 +107,10 @@ ft_make_link() {
     ft_top=$HOME/.local/bin
     if [ ! -d "$ft_top" ]; then
         mkdir -p "$ft_top" || return
-        printf 'made %s\n' "$ft_top" >>"$ft_base/manifest"
+        printf 'made %s\n' "$ft_top" >>"$ft_base/manifest" || {
+            rmdir "$ft_top"
+            return
+        }
     fi
-    ln -s "$ft_agents/$ft_wanted/$ft_link" "$ft_at" && printf 'link %s %s\n' "$ft_agent" "$ft_at" >>"$ft_base/manifest"
+    printf 'link %s %s\n' "$ft_agent" "$ft_at" >>"$ft_base/manifest" && ln -s "$ft_agents/$ft_wanted/$ft_link" "$ft_at"
 }

@@ -82,7 +82,12 @@ ft_dispatch() {
     if [ -n "$ft_sends" ]; then
         ft_receive "$ft_run"
         if [ -n "$ft_at" ] && [ -d "$ft_run/work" ]; then
-            ft_said=$(ft_place "$ft_run/work" "$ft_workdir" 2>&1) || ft_refuse_files
+            # First beside the user's files as a whole: a disk that gets full on the way costs none of them.
+            ft_staged=$ft_workdir/.fleet-tasks-$ft_id.new
+            ft_said=$(mv "$ft_run/work" "$ft_staged" 2>&1 && ft_place "$ft_staged" "$ft_workdir" 2>&1)
+            ft_placed=$?
+            rm -rf "$ft_staged"
+            [ "$ft_placed" -eq 0 ] || ft_refuse_files
         fi
     fi
     [ -f "$ft_run/task" ] || printf '%s' "$ft_task" >"$ft_run/task" ||
