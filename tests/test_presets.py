@@ -27,7 +27,7 @@ from fleet_tasks.registry import AgentSettings
 from tests.bench import CLEAN_PATH, Bench, BenchDevice
 from tests.bench.fleet import ROOT
 from tests.bench.models import ECHO, Answer, Models, models
-from tests.bench.programs import programs
+from tests.bench.programs import litter, programs
 from tests.program import Said, fleet, holding
 
 CANARY = f"canary-93c04af6-{os.getpid()}"
@@ -149,7 +149,7 @@ def test_each_asks_its_model_and_gives_a_clean_answer(
     assert (refused.code, error["code"]) == (1, "agent-failed")
     assert "Incorrect API key" in error["message"] or "AuthenticationError" in error["message"]
     assert deck("teardown", "--verify").code == 0
-    assert list(deck.device.home.iterdir()) == []
+    assert list(deck.device.home.iterdir()) == [] and litter(deck.device.home) == []
 
 
 @pytest.mark.parametrize("programs_of", PATHS)
@@ -209,7 +209,7 @@ def test_status_and_check_say_whether_it_is_there_and_logged_in(
     facts = deck("status").results[0]["facts"]
     assert (facts["ready"], facts["reason"]) == (True, None)
     assert re.search(r"\d+\.\d+", facts["version"])
-    assert [*deck.device.home.rglob("*")] == before
+    assert [*deck.device.home.rglob("*")] == before and litter(deck.device.home) == []
 
 
 @pytest.mark.parametrize(

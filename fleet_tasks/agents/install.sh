@@ -39,9 +39,10 @@ case $means in
 npm)
     # What packages do when they are installed may write into these.
     aside=$FLEET_AGENT_HOME/.cache
+    mkdir -p "$aside"
     export XDG_CACHE_HOME="$aside" XDG_CONFIG_HOME="$aside" XDG_DATA_HOME="$aside" XDG_STATE_HOME="$aside"
-    said=$(npm install --prefix "$FLEET_AGENT_HOME" --cache "$aside" --no-fund --no-audit --no-update-notifier \
-        --loglevel error "$package${version:+@$version}" 2>&1 </dev/null) ||
+    said=$(TMPDIR=$aside npm install --prefix "$FLEET_AGENT_HOME" --cache "$aside" --no-fund --no-audit \
+        --no-update-notifier --loglevel error "$package${version:+@$version}" 2>&1 </dev/null) ||
         refuse agent-unready "npm could not install $package: $(
             printf '%s\n' "$said" | grep -v -e '^ *$' -e '^npm [A-Za-z!]* \(code\|syscall\|errno\) ' | head -n 1
         )"

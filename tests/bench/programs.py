@@ -4,7 +4,8 @@
     path = programs(tmp_path / "bin", only=("claude",))
 
 Versions whose behaviour this is: claude 2.1.197, codex 0.169.0, opencode 1.18.33, gemini 0.61.0, llm 0.36, aider
-0.86.2. Each also writes into its home what the real one does, so that a test sees whether anything stays.
+0.86.2. Each also writes into its home what the real one does, and some where temporary files go, so that a test sees
+whether anything stays: ``litter(home)``.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from typing import Any
 def programs(folder: Path, only: Collection[str] = ()) -> str:
     """Writes the stand-ins into ``folder``; returns it as a path."""
     folder.mkdir(parents=True, exist_ok=True)
+    here = str(Path(__file__).parent)
     for name in only or PROGRAMS:
-        start = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); from programs import main; main({name!r})"
+        start = f"import sys; sys.path.append({here!r}); from programs import main; main({name!r})"
         (folder / name).write_text(f"#!{sys.executable} -IS\n{start}\n")
         (folder / name).chmod(0o755)
     return str(folder)
@@ -36,10 +38,21 @@ def main(name: str) -> None:
     version, home, run = PROGRAMS[name]
     words = sys.argv[1:]
     _litter(home)
+    if name in ("claude", "gemini", "opencode"):
+        (Path(os.environ.get("TMPDIR", "/tmp")) / f"{_mark(Path.home())}-{name}").touch()
     if words == ["--version"]:
         print(version)
     else:
         sys.exit(run(words))
+
+
+def litter(home: Path) -> list[str]:
+    """What programs with that home have left where temporary files go."""
+    return [each.name for each in Path("/tmp").glob(f"{_mark(home)}-*")]
+
+
+def _mark(home: Path) -> str:
+    return "litter-of" + str(home).replace("/", "-")
 
 
 def _litter(home: str) -> None:
