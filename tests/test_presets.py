@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from fleet_tasks.registry import AgentSettings
 from tests.bench import CLEAN_PATH, Bench, BenchDevice
 from tests.bench.fleet import ROOT
 from tests.bench.models import ECHO, Answer, Models, models
-from tests.bench.programs import litter, programs
+from tests.bench.programs import programs
 from tests.program import Said, fleet, holding
 
 CANARY = f"canary-93c04af6-{os.getpid()}"
@@ -114,6 +115,11 @@ class Deck:
         return self("dispatch", "--task", task, *more, key=key)
 
 
+def litter() -> list[Path]:
+    """What programs have left where temporary files go."""
+    return [*Path(tempfile.gettempdir()).glob("unpacked-by-*")]
+
+
 PATHS = ["stand-in", *(["real"] if REAL else [])]
 
 
@@ -149,7 +155,7 @@ def test_each_asks_its_model_and_gives_a_clean_answer(
     assert (refused.code, error["code"]) == (1, "agent-failed")
     assert "Incorrect API key" in error["message"] or "AuthenticationError" in error["message"]
     assert deck("teardown", "--verify").code == 0
-    assert list(deck.device.home.iterdir()) == [] and litter(deck.device.home) == []
+    assert list(deck.device.home.iterdir()) == [] and litter() == []
 
 
 @pytest.mark.parametrize("programs_of", PATHS)
@@ -209,7 +215,7 @@ def test_status_and_check_say_whether_it_is_there_and_logged_in(
     facts = deck("status").results[0]["facts"]
     assert (facts["ready"], facts["reason"]) == (True, None)
     assert re.search(r"\d+\.\d+", facts["version"])
-    assert [*deck.device.home.rglob("*")] == before and litter(deck.device.home) == []
+    assert [*deck.device.home.rglob("*")] == before and litter() == []
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@
     path = programs(tmp_path / "bin", only=("claude",))
 
 Versions whose behaviour this is: claude 2.1.197, codex 0.169.0, opencode 1.18.33, gemini 0.61.0, llm 0.36, aider
-0.86.2. Each also writes into its home what the real one does, and some where temporary files go, so that a test sees
-whether anything stays: ``litter(home)``.
+0.86.2. Each also writes into its home what the real one does, and some where temporary files go (``unpacked-by-*``),
+so that a test sees whether anything stays.
 """
 
 from __future__ import annotations
@@ -39,20 +39,11 @@ def main(name: str) -> None:
     words = sys.argv[1:]
     _litter(home)
     if name in ("claude", "gemini", "opencode"):
-        (Path(os.environ.get("TMPDIR", "/tmp")) / f"{_mark(Path.home())}-{name}").touch()
+        (Path(os.environ.get("TMPDIR", "/tmp")) / f"unpacked-by-{name}").touch()
     if words == ["--version"]:
         print(version)
     else:
         sys.exit(run(words))
-
-
-def litter(home: Path) -> list[str]:
-    """What programs with that home have left where temporary files go."""
-    return [each.name for each in Path("/tmp").glob(f"{_mark(home)}-*")]
-
-
-def _mark(home: Path) -> str:
-    return "litter-of" + str(home).replace("/", "-")
 
 
 def _litter(home: str) -> None:
