@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -223,6 +224,7 @@ def test_the_stand_in_shares_its_memory(tmp_path: Path, endpoint: Models, sessio
 def test_deployed_asked_and_removed(world: World) -> None:
     deployed = world.fleet("deploy", "-d", "deck", "-f", "json")
     assert (deployed.code, deployed.results[0]["state"]) == (0, "done"), deployed.stderr
+    assert re.fullmatch(r"installed picoclaw local-[0-9a-f]{12}\n", deployed.results[0]["stdout"])
     link = world.device.home / ".local" / "bin" / "picoclaw"
     assert link.is_symlink() and link.exists()
     facts = world.fleet("status", "-d", "deck", "-f", "json").results[0]["facts"]

@@ -85,7 +85,8 @@ class Picoclaw(ScriptedAgent):
         other = platforms.misfit(got.path, platform)
         if other:
             return WrongBinary(f"{got.path} is a program for {other}, not for {platform.os} on {platform.arch}.")
-        return Payload(f"{got.version.replace('/', '-')}-{got.sha256[:12]}", {"bin/picoclaw": got.path})
+        version, mark = got.version.replace("/", "-"), got.sha256[:12]
+        return Payload(version if version.endswith(mark) else f"{version}-{mark}", {"bin/picoclaw": got.path})
 
     def environment(self, order: Order) -> dict[str, str]:
         """Whether to remember, and the few limits that are variables; the config is no matter for the environment."""
