@@ -100,7 +100,9 @@ class CommandAgent(ScriptedAgent):
         found = self._answer.last(outcome.stdout)
         if found is None:
             return Problem("agent-failed", f"{self.name} gave no JSON with {'.'.join(self._answer.keys)}.")
-        return None if found.strip() else Problem("agent-failed", f"{self.name} gave an empty answer.")
+        if self.wants_key and not found.strip():  # a model that says nothing, where others may have nothing to say
+            return Problem("agent-failed", f"{self.name} gave an empty answer.")
+        return None
 
     def usage(self, outcome: Outcome) -> Usage | None:
         """The sums of what ``usage`` names, in the kind of document that the answer is in."""
