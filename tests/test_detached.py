@@ -241,6 +241,24 @@ def test_a_device_out_of_reach_is_not_given_up(bench: Bench) -> None:
         assert nothing_left(one, run)
 
 
+def test_stop_does_not_wait_for_a_device_that_it_did_not_reach(bench: Bench) -> None:
+    one, two = bench.device(ONE), bench.device(TWO)
+    with relay(one.host, one.port, bench.sshd.public_key) as link:
+        bench.registry(bench.home / "fleet.yaml", [TWO], devices={ONE: bench.entry(link.place)})
+        run = fleet(bench, "run", "-d", f"{ONE},{TWO}", "--task", "sleep 600", "--detach", "--quiet").stdout.strip()
+        link.refuse(1000)
+        before = link.connections
+        said = fleet(bench, "stop", "--run", run, "--retries", "1", "-f", "json")
+        assert link.connections == before + 1, "it tried once more after it had said so"
+        assert {entry["device"]: entry["state"] for entry in said.results} == {ONE: "unreachable", TWO: "done"}
+        assert two.quiet() and one.processes()
+        link.refuse(0)
+        shown = fleet(bench, "history.show", "--run", run, "-f", "json")
+        assert {entry["device"]: entry["state"] for entry in shown.results} == {ONE: "running", TWO: "cancelled"}
+        assert fleet(bench, "stop", "--run", run).code == 0
+        assert nothing_left(one, run) and nothing_left(two, run)
+
+
 # -- devices that restart, supervisors that die ------------------------------------------------
 
 
@@ -275,6 +293,18 @@ def test_a_device_that_restarted_is_told_at_once(bench: Bench, one: BenchDevice,
     assert (said.code, entry["state"], entry["error"]["code"]) == (1, "lost", "device-rebooted")
     assert entry["stdout"] == ("before\n" if keep else "")
     assert not folders(run)
+
+
+def test_a_device_that_was_shut_down_in_good_order_is_told_as_restarted(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, "echo before; sleep 600")
+    assert eventually(lambda: (folder_of(run) / "out").read_text() == "before\n")
+    os.kill(int((folder_of(run) / "supervisor").read_text().split()[0]), signal.SIGTERM)
+    assert eventually((folder_of(run) / "exit").exists)
+    notes = Path(os.environ["FLEET_STATE"]) / "runs" / run / FILE
+    notes.write_text(notes.read_text().replace(json.loads(notes.read_text())[0]["boot"], "another-boot"))
+    (entry,) = fleet(bench, "follow", "--run", run, "-f", "json").results
+    assert (entry["state"], entry["error"]["code"], entry["stdout"]) == ("lost", "device-rebooted", "before\n")
+    assert nothing_left(one, run)
 
 
 def test_a_process_id_of_before_a_restart_is_somebody_elses(bench: Bench, one: BenchDevice) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from fleet_tasks import conversation, transport
-from fleet_tasks.actions import dispatch
+from fleet_tasks.actions import dispatch, follow
 from fleet_tasks.fleet import Fleet
 from fleet_tasks.options import Targets
+from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import Report, State
 from tests.bench import PATIENCE, Bench, BenchDevice, Relay, relay
 from tests.program import fleet
@@ -179,6 +180,29 @@ def test_reconnect_survives_a_cut_link(bench: Bench, one: BenchDevice) -> None:
     assert (said.code, said.results[0]["stdout"]) == (0, "begun\nlast\n")
     assert starts(one) == 1
     assert (bench.home / "got" / ONE / "file").read_text() == "made\n"
+    assert nothing_left(one)
+
+
+def test_a_device_that_stays_away_under_reconnect_has_lost_the_task(
+    bench: Bench, one: BenchDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not "unreachable", of which one reads that nothing was begun there."""
+    monkeypatch.setattr(follow, "PATIENCE", 1.0)
+    reports: list[Report] = []
+    with relay(one.host, one.port, bench.sshd.public_key) as link, Fleet.load(through(bench, link)) as ours:
+        wish = Wish(task=COUNTED, agent="shell", reconnect=True)
+        plan = ours.plan_dispatch(ours.choose(Targets(all=True)), wish, Bounds(retries=1))
+        work = threading.Thread(target=lambda: reports.append(ours.collect(plan)))
+        work.start()
+        assert eventually(lambda: starts(one) == 1)
+        link.refuse(1000)
+        link.cut()
+        work.join(PATIENCE)
+        link.refuse(0)
+        (result,) = reports[0].results
+        assert (result.state, result.error.code if result.error else "") == (State.LOST, "connection-lost")
+        assert one.processes()
+        assert fleet(bench, "stop", "--run", plan.run).code == 0
     assert nothing_left(one)
 
 

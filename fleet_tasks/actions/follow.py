@@ -52,6 +52,7 @@ class _Follow:
         self._read = {"out": 0, "err": 0}
         self._lost: float | None = None
         self._took: float | None = None
+        self._boot = ""
         noted = (errand for errand in recall(stage.spool) if errand.device.name == stage.device.name)
         self._errand = next(noted, None)
 
@@ -67,6 +68,9 @@ class _Follow:
             return result(self._stage, self._job, self._hearing.clock, State.RUNNING)
         if isinstance(trouble, (DeviceRebooted, RunGone)):
             trouble = self._cleared(trouble)
+        if self._job.cleanup and isinstance(trouble, ConnectError):
+            # We were there, and have begun something: that is more than a device which was never reached.
+            trouble = ConnectionLost(f"The link broke, and the device did not come back: {trouble.message}")
         return self._judge(trouble)
 
     def _cleared(self, trouble: DeviceError) -> DeviceError:
@@ -163,11 +167,19 @@ class _Follow:
                 self._chunk(item, items)
             elif item.word == "took":
                 self._took = int(item.rest) / 100
+            elif item.word == "boot":
+                self._boot = item.rest.strip()
             elif item.word == "exit":
-                self._hearing.ending = Ending.of(item)
+                self._ends(Ending.of(item))
             elif item.word == "gone":
                 raise self._gone(item.rest.strip())
         raise ConnectionLost("The device said nothing more.")
+
+    def _ends(self, ending: Ending) -> None:
+        """Notes how the run ended. Where a device that was shut down in good order ended it, the restart is why."""
+        if ending.why == "gone" and isinstance(error := self._gone(self._boot), DeviceRebooted):
+            raise error
+        self._hearing.ending = ending
 
     def _chunk(self, frame: Frame, items: Iterator[Said | Frame]) -> None:
         name, size = frame.parts

@@ -32,6 +32,7 @@ ft_more() {
     [ -n "$ft_full" ] && return
     if [ -n "$ft_ended" ]; then
         read -r ft_took <"$ft_run/took" && ft_say took "$ft_took"
+        ft_say boot "$ft_boot"
         ft_say exit "$ft_ended"
     elif [ -z "$ft_alive" ] && [ ! -f "$ft_run/exit" ]; then
         ft_say gone "$ft_boot"

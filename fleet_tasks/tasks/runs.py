@@ -112,19 +112,34 @@ def stop(
         run, devices = "*", choose(c, fleet, chosen)
     else:
         raise RequestError("Say which run: --run ID (fleet ps lists them), or --all for every run.")
+    plan = fleet.plan_stop(run, devices, limits.grace, limit)
+    failed = None
     try:
-        carry_out(c, fleet, fleet.plan_stop(run, devices, limits.grace, limit), output)
-    finally:
-        if run != "*" and not c.config.run.dry:
-            _collect(fleet, run)
+        carry_out(c, fleet, plan, output)
+    except Exit as error:
+        failed = error
+    if run != "*" and not c.config.run.dry:
+        _collect(fleet, run, plan.run)
+    if failed is not None:
+        raise failed
 
 
-def _collect(fleet: Fleet, run: str) -> None:
-    """Brings in what a detached run that was ended had to say, so that history knows its end."""
-    if fleet.is_detached(run):
-        with attending(folder() / "runs" / run):
-            fleet.collect(fleet.plan_follow(run))
-        _sweep(fleet, run)
+def _collect(fleet: Fleet, run: str, stopping: str) -> None:
+    """Brings in what a detached run that was ended had to say, so that history knows its end.
+
+    Not from devices that ``stopping``, the run that ended it, did not get to: nobody should wait for these once more.
+    """
+    if not fleet.is_detached(run):
+        return
+    results = History.open(folder()).load(stopping).results
+    reached = {result.device for result in results if result.state in (State.DONE, State.FAILED)}
+    plan = fleet.plan_follow(run)
+    visits = tuple(visit for visit in plan.visits if visit.device.name in reached)
+    if not visits:
+        return
+    with attending(folder() / "runs" / run):
+        fleet.collect(replace(plan, visits=visits))
+    _sweep(fleet, run)
 
 
 def _sweep(fleet: Fleet, run: str) -> None:
