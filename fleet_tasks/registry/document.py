@@ -111,8 +111,8 @@ class _Builder:
     anchors: dict[str, Node] = field(default_factory=dict)
 
     def document(self, text: str) -> Node:
-        events = yaml.parse(text, Loader=_LOADER)
         try:
+            events = iter(_LOADER(text).get_event, None)
             next(events)  # the stream's start
             if isinstance(next(events), yaml.StreamEndEvent):
                 return Mapping(1, 1, False, {}, {}, 0)
@@ -149,6 +149,7 @@ class _Builder:
             return _scalar(event)
         line, flow = _line(event.start_mark), bool(event.flow_style)
         children: list[Node] = []
+        below = 0
         for inner in events:
             if type(inner) is yaml.ScalarEvent and inner.tag is None and inner.anchor is None and depth:
                 children.append(_scalar(inner))  # nearly all nodes are: what node() looks for is not there
@@ -156,8 +157,9 @@ class _Builder:
                 break
             else:
                 children.append(self.node(inner, events, depth))
-        end = _line(inner.end_mark) if flow else max([line, *(child.end for child in children)])
-        size = 1 + sum(child.size for child in children)
+                below += children[-1].size - 1
+        end = _line(inner.end_mark) if flow else children[-1].end if children else line
+        size = 1 + len(children) + below
         if isinstance(inner, yaml.SequenceEndEvent):
             return Sequence(line, end, flow, tuple(children), size)
         keys = self.keys(children[::2])

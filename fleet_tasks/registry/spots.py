@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from fleet_tasks import ranges
 from fleet_tasks.errors import Place, RegistryError, RequestError
@@ -19,12 +18,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _PLAIN = re.compile(r" *[!-~][ -~]*")
 _HALF = re.compile(r"[\ud800-\udfff]")
 _LOOKS_SECRET = re.compile(
-    r"(?=.*[0-9])(?=.*[A-Z])(sk-|gh[opusr]_|github_pat_|glpat-|xox[abp]-|AIza|AKIA|hf_|gsk_)[A-Za-z0-9_-]{16,}"
+    r"(?=(sk-|gh[opusr]_|github_pat_|glpat-|xox[abp]-|AIza|AKIA|hf_|gsk_)[A-Za-z0-9_-]{16,})(?=.*[0-9])(?=.*[A-Z])"
 )
 
 
-@dataclass(frozen=True)
-class Spot:
+class Spot(NamedTuple):
     """A node, and where it stands: the file and the dotted path."""
 
     file: str
