@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fleet_tasks.batch.tasks import REDUCE, Task, TaskError, fill, oddest
+from fleet_tasks.batch.tasks import REDUCE, Task, TaskError, fill, has_places, oddest
 from fleet_tasks.devices import Device
 from fleet_tasks.errors import RequestError
 from fleet_tasks.fleet import Fleet
@@ -65,7 +65,7 @@ class Chores:
                 raise TaskError(number, f"The task {task.id} has no device: name some with -d or -g, or in its where.")
             try:
                 agents, device = self._meant(task)
-                for agent in agents:
+                for agent in agents if has_places(task.task) else ():
                     _text(task, agent, {**task.places(), "device": device})
                 if task.fetch or task.expect:
                     fetches((*task.fetch, *task.expect))

@@ -105,7 +105,12 @@ def fill(text: str, places: Mapping[str, str], *, shell: bool = False) -> str:
             )
         return value
 
-    return _PLACE.sub(one, text) if "{" in text or "}" in text else text
+    return _PLACE.sub(one, text) if has_places(text) else text
+
+
+def has_places(text: str) -> bool:
+    """Whether there is a brace in it at all."""
+    return "{" in text or "}" in text
 
 
 def oddest(names: Sequence[str]) -> str:
@@ -121,13 +126,14 @@ def check(tasks: Sequence[Task]) -> None:
             raise TaskError(number, f"Two tasks are called {task.id!r}.")
         known[task.id] = number
     for number, task in enumerate(tasks):
+        if not (task.after or task.takes):
+            continue
         for other in (*task.after, *task.takes):
             if other not in known:
                 near = nearest(other, known)
                 hint = f"; did you mean {near}?" if near else "."
                 raise TaskError(number, f"The task {task.id} comes after {other!r}, which is no task here{hint}")
-        missing = set(task.takes) - set(task.after)
-        if missing:
+        if missing := set(task.takes).difference(task.after):
             raise TaskError(number, f"The task {task.id} takes the files of {min(missing)}, so it must come after it.")
     _no_circle(tasks, known)
 
@@ -142,11 +148,13 @@ def spread(tasks: Iterable[Task], devices: Mapping[str, tuple[str, ...]]) -> lis
     copies = {task.id: tuple(f"{task.id}@{name}" for name in devices[task.id]) for task in tasks if task.where.each}
 
     def expanded(ids: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(copy for each in ids for copy in copies.get(each, (each,))) if copies else ids
+        return tuple(copy for each in ids for copy in copies.get(each, (each,)))
 
     found = []
     for task in tasks:
-        task = task.but(after=expanded(task.after), takes=expanded(task.takes), devices=devices[task.id])
+        task = task.but(devices=devices[task.id])
+        if copies and task.after:
+            task = task.but(after=expanded(task.after), takes=expanded(task.takes))
         if task.where.each:
             found += [task.but(id=f"{task.id}@{name}", devices=(name,)) for name in devices[task.id]]
         else:
@@ -161,10 +169,10 @@ def spread(tasks: Iterable[Task], devices: Mapping[str, tuple[str, ...]]) -> lis
 
 def in_order(tasks: Sequence[Task]) -> list[Task]:
     """Forerunners before those that come after them, else as they stood; whoever waits in a circle is left out."""
-    waiting = {task.id: len(set(task.after)) for task in tasks}
+    waiting = {task.id: len(set(task.after)) if task.after else 0 for task in tasks}
     waiters: dict[str, list[Task]] = {}
     for task in tasks:
-        for name in set(task.after):
+        for name in set(task.after) if task.after else ():
             waiters.setdefault(name, []).append(task)
     found = [task for task in tasks if not waiting[task.id]]
     for task in found:  # grows on the way
