@@ -317,6 +317,18 @@ def test_the_first_to_arrive_waits_a_moment_for_the_others() -> None:
     assert queue.fits("c") and not queue.fits("a")
 
 
+def test_who_is_being_logged_in_to_is_waited_for_until_it_is_known_not_to_come() -> None:
+    names = ("a", "b")
+    queue = Queue([Task("t", "x", devices=names)], slots=dict.fromkeys(names, 1), now=lambda: 0.0)
+    for name in names:
+        queue.away(name)
+    queue.arrived("a", 1.0, ready=True)
+    assert not queue.fits("a")
+    queue.failed("b")
+    queue.away("b")
+    assert queue.fits("a")
+
+
 def test_many_tasks_wait_for_nobody() -> None:
     queue = Queue([Task(f"t{n}", "x", devices=("a", "b")) for n in range(2)], slots={"a": 1, "b": 1}, now=lambda: 0.0)
     queue.arrived("a", 9.0, ready=False)

@@ -139,9 +139,9 @@ class Queue:
             self._pass_on()
 
     def away(self, device: str) -> None:
-        """A device is not there just now."""
+        """A device is not there just now: it is being logged in to, or made ready."""
         with self._changed:
-            self._turns.left(device)
+            self._turns.away(device)
             self._pass_on()
 
     def worked(self, device: str) -> None:

@@ -33,10 +33,14 @@ class Turns:
         self._coming.discard(device)
         self._there[device] = (not ready, load)
 
-    def left(self, device: str) -> None:
-        """It is not there, at least for now."""
-        self._coming.discard(device)
+    def away(self, device: str) -> None:
+        """It is not there just now: who has never been there may be on its way."""
         self._there.pop(device, None)
+
+    def left(self, device: str) -> None:
+        """It was not reached, or lost, and is waited for no more."""
+        self._coming.discard(device)
+        self.away(device)
 
     def began(self, device: str) -> None:
         """It works on one task more."""
