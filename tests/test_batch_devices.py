@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from fleet_tasks import batching, carrying_batch
+from fleet_tasks.batch import turns
+from fleet_tasks.batch.tasks import Task
+from fleet_tasks.fleet import Fleet
+from fleet_tasks.options import Targets
+from fleet_tasks.plans import Bounds, Wish
+from fleet_tasks.results import Result, State
 from tests.bench import Bench, hostile, relay
 from tests.program import Said, fleet, until
 
@@ -145,6 +152,20 @@ def test_the_least_loaded_of_those_who_wait_gets_the_task(bench: Bench, place: P
     bench.registry(place / "fleet.yaml", names := ["d1", "d2", "d3", "d4"], groups={"all-of-them": names})
     said = batch(bench, place, "--all", tasks=two_stages("shell"))
     assert said.code == 0 and by_task(said)["b"]["device"] == "d3", said.stderr
+
+
+def test_the_first_task_of_all_goes_to_the_least_loaded(
+    bench: Bench, opened: Callable[..., Fleet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 90.0)  # on a busy machine they log in long after each other
+    odd = bench.bin(own={"getconf": "echo many"})
+    for name in ("d1", "d2", "d4"):
+        bench.device(name, path=odd)
+    fleet = opened("d1", "d2", "d3", "d4")
+    devices = fleet.choose(Targets(all=True))
+    whole = batching.prepare(fleet, [Task("t", "true")], devices, Wish(agent="shell"), Bounds(), None)
+    results = [item for item in carrying_batch.carry_out(fleet, whole) if isinstance(item, Result)]
+    assert [(result.device, result.state) for result in results] == [("d3", State.DONE)]
 
 
 def test_who_has_the_agent_gets_the_task(bench: Bench, place: Path) -> None:
