@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from operator import attrgetter
@@ -18,7 +19,8 @@ _LISTS = ("takes", "fetch", "expect", "after")
 def task_rows(tasks: Iterable[Task]) -> dict[str, object]:
     """Tasks as plain values: what is not said is left out, and devices are named once for all that may run there."""
     places: dict[tuple[str, ...], int] = {}
-    rows = [{**_row(task), "devices": places.setdefault(task.devices, len(places))} for task in tasks]
+    here = str(Path.cwd())
+    rows = [{**_row(task, here), "devices": places.setdefault(task.devices, len(places))} for task in tasks]
     return {"tasks": rows, "places": list(places)}
 
 
@@ -28,14 +30,16 @@ def tasks_of(written: Mapping[str, Any]) -> tuple[Task, ...]:
     return tuple(_task(row).but(devices=places[row["devices"]]) for row in written["tasks"])
 
 
-def _row(task: Task) -> dict[str, object]:
+def _row(task: Task, here: str) -> dict[str, object]:
     """What a task says, its local files with their whole paths: it may be resumed in another folder."""
     row: dict[str, object] = {"id": task.id, "task": task.task, "index": task.index}
-    if _OPTIONAL(task) == _UNSAID:  # most of thousands say no more
+    said = _OPTIONAL(task)
+    if said == _UNSAID:  # most of thousands say no more
         return row
-    row |= {key: value for key, value in vars(task).items() if value != getattr(_EMPTY, key)}
+    row |= {key: value for key, value, unsaid in zip(_NAMES, said, _UNSAID, strict=True) if value != unsaid}
     if task.send:
-        row["send"] = [{"local": str(Path(item.local).absolute()), "name": item.name} for item in task.send]
+        # Paths that are objects take their time, where there are thousands.
+        row["send"] = [{"local": os.path.join(here, item.local), "name": item.name} for item in task.send]  # noqa: PTH118
     if "where" in row:
         row["where"] = vars(task.where)
     return row
@@ -62,5 +66,6 @@ def limits_of(row: Mapping[str, Any]) -> tuple[Wish, Bounds]:
 
 
 _EMPTY = Task("", "")
-_OPTIONAL = attrgetter(*(name for name in vars(_EMPTY) if name not in ("id", "task", "index", "devices")))
+_NAMES = tuple(name for name in vars(_EMPTY) if name not in ("id", "task", "index", "devices"))
+_OPTIONAL = attrgetter(*_NAMES)
 _UNSAID = _OPTIONAL(_EMPTY)
