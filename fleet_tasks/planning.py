@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from fleet_tasks import history
+from fleet_tasks import history, plugins
 from fleet_tasks import targets as choosing
 from fleet_tasks.detached import Errand, recall, where
 from fleet_tasks.devices import Device
@@ -106,17 +106,21 @@ class Planner:
     def plan_simple(
         self, action: Action, devices: Sequence[Device], wish: Wish = Wish(), bounds: Bounds = Bounds()  # noqa: B008
     ) -> Plan:
-        """The plan of one plain job for every device."""
+        """The plan of one plain job for every device; a teardown that wishes for no agent is of all that are there."""
         run = new_run()
         wish = replace(wish, into=wish.into or f"fleet-{run}")
         agentless = action in (Action.PUT, Action.GET, Action.PS)
-        return plan(
-            run,
-            action.value,
-            devices,
-            lambda d: simple_jobs(action, wish, None if agentless else self.part(d, wish)),
-            bounds,
-        )
+        of_all = action is Action.TEARDOWN and not wish.agent
+
+        def jobs(device: Device) -> tuple[Job, ...]:
+            (job,) = simple_jobs(action, wish, None if agentless else self.part(device, wish))
+            return (replace(job, others=self._environments(device) if of_all else None),)
+
+        return plan(run, action.value, devices, jobs, bounds)
+
+    def _environments(self, device: Device) -> dict[str, Mapping[str, str]]:
+        """What the registry wants in the environment of each agent that it describes there; of any other under ''."""
+        return {name: self.registry.settings(device, name).env for name in (*self.registry.agents, "")}
 
     def plan_follow(self, run: str, stream: bool = False, bounds: Bounds = Bounds()) -> Plan:  # noqa: B008
         """The plan of reading on in a detached run; raises RequestError for one that was not detached."""
@@ -171,11 +175,15 @@ class Planner:
         return errands
 
 
-def agent_names(settings: Mapping[str, AgentSettings] = MappingProxyType({})) -> frozenset[str]:
+def agent_names(settings: Mapping[str, AgentSettings] = MappingProxyType({})) -> Collection[str]:
     """The agents that a registry may speak of: what ships, plug-ins, and those that its own settings describe."""
-    from fleet_tasks.agents import catalogue
 
-    return frozenset(catalogue.known(settings))
+    def data() -> Iterable[str]:
+        from fleet_tasks.agents import catalogue
+
+        return catalogue.data(settings)
+
+    return plugins.Names("agents", data)
 
 
 def limit_names(agent: str) -> tuple[str, ...] | None:

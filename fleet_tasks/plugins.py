@@ -5,13 +5,16 @@ What ships is declared in setup.cfg like any stranger's. A broken plug-in cannot
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from difflib import get_close_matches
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from functools import cache, cached_property
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
 
 from fleet_tasks.errors import RequestError, UnknownName
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint  # which loads slowly; what ships is known without
 
 SHIPPED = {
     "agents": {
@@ -25,7 +28,7 @@ SHIPPED = {
         "threads": "fleet_tasks.engines.threads:Threads",
     },
 }
-"""What setup.cfg declares, for a checkout that was never installed; a test compares the two."""
+"""What setup.cfg declares, known without a look at all that is installed; a test compares the two."""
 
 
 class Unloadable(RequestError):
@@ -37,6 +40,27 @@ def names(kind: str, also: Iterable[str] = ()) -> list[str]:
     return sorted({*SHIPPED.get(kind, {}), *_declared(kind), *also})
 
 
+class Names(Collection[str]):
+    """The same names; all are looked up only when one is asked for that does not ship."""
+
+    def __init__(self, kind: str, also: Callable[[], Iterable[str]]) -> None:
+        self._kind = kind
+        self._also = also
+
+    def __contains__(self, name: object) -> bool:
+        return name in SHIPPED[self._kind] or name in self._all
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @cached_property
+    def _all(self) -> list[str]:
+        return names(self._kind, self._also())
+
+
 def formats() -> list[str]:
     """The names of the formats that are there, sorted."""
     return names("formats")
@@ -44,9 +68,9 @@ def formats() -> list[str]:
 
 def load(kind: str, name: str, also: Iterable[str] = ()) -> Any:
     """The class behind ``name``; raises UnknownName with the nearest, or Unloadable."""
+    if name in SHIPPED.get(kind, {}):
+        return resolve_name(SHIPPED[kind][name])
     declared = _declared(kind).get(name)
-    if declared is None and name in SHIPPED.get(kind, {}):
-        declared = EntryPoint(name, SHIPPED[kind][name], f"fleet_tasks.{kind}")
     if declared is None:
         near = get_close_matches(name, names(kind, also), 1)
         raise UnknownName(kind.removesuffix("s"), name, near[0] if near else None)
@@ -59,4 +83,6 @@ def load(kind: str, name: str, also: Iterable[str] = ()) -> Any:
 
 @cache
 def _declared(kind: str) -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
     return {point.name: point for point in entry_points(group=f"fleet_tasks.{kind}")}

@@ -16,11 +16,11 @@ from fleet_tasks.registry.reading import read
 CANARY = "sk-Canary0123456789abcdefABCDEF"
 
 
-def reg(text: str, agents: tuple[str, ...] = ()) -> Registry:
+def reg(text: str, agents: tuple[str, ...] | None = None) -> Registry:
     return read(text, "fleet.yaml", agents=agents)
 
 
-def refusal(text: str, agents: tuple[str, ...] = ()) -> str:
+def refusal(text: str, agents: tuple[str, ...] | None = None) -> str:
     with pytest.raises(RegistryError) as caught:
         reg(text, agents)
     assert caught.value.exit_code == 2

@@ -25,7 +25,7 @@ def find(name: str, settings: Mapping[str, AgentSettings]) -> Agent:
     if own is not None and own.dispatch:
         return CommandAgent(own)
     try:
-        kind = plugins.load("agents", name, also=_data(settings))
+        kind = plugins.load("agents", name, also=data(settings))
     except plugins.Unloadable as error:
         return BrokenAgent(name, str(error))
     return _made(kind, own or AgentSettings(name))
@@ -45,10 +45,10 @@ def _made(kind: Callable[[AgentSettings], object], settings: AgentSettings) -> A
 
 def known(settings: Mapping[str, AgentSettings]) -> list[str]:
     """Every name that ``find`` understands, sorted."""
-    return plugins.names("agents", also=_data(settings))
+    return plugins.names("agents", also=data(settings))
 
 
-def _data(settings: Mapping[str, AgentSettings]) -> Iterator[str]:
+def data(settings: Mapping[str, AgentSettings]) -> Iterator[str]:
     """The names of agents that are data; looked up only when somebody wants to know."""
     yield from presets()
     yield from (name for name, own in settings.items() if own.dispatch)
@@ -56,7 +56,7 @@ def _data(settings: Mapping[str, AgentSettings]) -> Iterator[str]:
 
 def limits(name: str) -> tuple[str, ...] | None:
     """The names of the limits that an agent has; None for a plug-in that does not tell."""
-    if name in presets():
+    if name not in plugins.SHIPPED["agents"] and name in presets():
         return ()
     try:
         return tuple(plugins.load("agents", name).limits)

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 
-def load(path: Path, *, agents: Collection[str] = (), limits: Limits = unknown) -> Registry:
+def load(path: Path, *, agents: Collection[str] | None = None, limits: Limits = unknown) -> Registry:
     """The registry in a file; RegistryError with file, line and path where it is missing or wrong.
 
     ``agents`` are the agents that exist; where given, the names of others are refused. ``limits`` names those of each.

@@ -18,13 +18,13 @@ _WAY_OUT = {
 
 @dataclass(frozen=True)
 class Names:
-    """Providers and agents there are; without any agents, every agent's name is taken as it is.
+    """Providers and agents there are; where no agents are given, every agent's name is taken as it is.
 
     ``own`` are the agents that the registry itself describes, which have no limits; ``limits`` knows those of others.
     """
 
     providers: Collection[str]
-    agents: Collection[str]
+    agents: Collection[str] | None
     own: Collection[str] = ()
     limits: Limits = unknown
 
@@ -35,17 +35,25 @@ class Names:
     def agent(self, spot: Spot) -> str:
         """The name of an agent that is known."""
         name = spots.name(spot)
-        return _known("agent", spot, name, self.agents or (name,))
+        if self.agents is None or name in self.own or name in self.agents:
+            return name
+        return _known("agent", spot, name, {*self.agents, *self.own})
 
     def limits_of(self, spot: Spot, agent: str | None = None) -> dict[str, object]:
         """Limits that the agent has, or any agent where they are said for all of them."""
+        if agent is not None:
+            whose: Collection[str] = (agent,)
+        elif self.agents is not None:
+            whose = (*self.agents, *self.own)
+        else:
+            return schema.options(spot)
         known: set[str] = set()
-        for name in (agent,) if agent else self.agents:
+        for name in whose:
             found = () if name in self.own else self.limits(name)
             if found is None:
                 return schema.options(spot)
             known.update(found)
-        for at, name, _ in spots.entries(spot) if agent or self.agents else ():
+        for at, name, _ in spots.entries(spot):
             if name not in known:
                 raise at.wrong(_no_limit(agent, name, known))
         return schema.options(spot)

@@ -26,7 +26,7 @@ _GITHUB = re.compile(r"github:[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+(@[A-Za-z0-9_.+/-]+
 
 
 def read(
-    text: str, file: str, *, path: Path | None = None, agents: Collection[str] = (), limits: Limits = unknown
+    text: str, file: str, *, path: Path | None = None, agents: Collection[str] | None = None, limits: Limits = unknown
 ) -> Registry:
     """The registry that a YAML text describes; RegistryError with file, line and path where it is wrong.
 
@@ -38,7 +38,7 @@ def read(
         raise parts["version"].wrong("must be 1, the only version there is.")
     providers = _providers(parts.get("providers"))
     own = _described(parts.get("agents"))
-    names = Names(providers, frozenset({*agents, *own}) if agents else frozenset(), own, limits)
+    names = Names(providers, agents, own, limits)
     defaults = read_defaults(parts.get("defaults"), names)
     devices, origins = read_devices(parts.get("devices"), defaults, names)
     return Registry(
