@@ -54,6 +54,8 @@ class Job:
     they fail; ``always`` jobs run even when an earlier job failed. ``secrets`` and ``key`` (the provider's) are names.
     ``folder`` is a detached run's own on the device, ``stream`` wants every line shown, ``idempotent`` tasks may be
     started again. A stop that ``insists`` has runs end with its grace instead of their own.
+    A teardown with ``others`` is of every agent there: what the registry wants in the environment of each, of any that
+    it does not describe under ''.
     """
 
     action: Action
@@ -79,6 +81,7 @@ class Job:
     idempotent: bool = False
     folder: str = ""
     verify: bool = False
+    others: Mapping[str, Mapping[str, str]] | None = field(default=None, hash=False)
     env: Mapping[str, str] = field(default_factory=dict, hash=False)
     limits: Mapping[str, object] = field(default_factory=dict, hash=False)
     secrets: tuple[str, ...] = ()

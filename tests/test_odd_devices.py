@@ -157,7 +157,7 @@ def test_an_agent_that_fits_without_its_note_is_not_installed(bench: Bench, regi
         (result,) = fleet(bench, "deploy", "-d", "deck", "-a", "demo", "-f", "json").results
         left = disk.left()
     assert (result["state"], result["error"]["code"]) == ("failed", "no-space"), result
-    assert {Path(each).name for each in left} == {"ours", "manifest", "agents", "demo"}
+    assert left == []
 
 
 def test_a_folder_that_somebody_else_made_in_advance_is_not_used(bench: Bench, registry: Callable[..., Path]) -> None:

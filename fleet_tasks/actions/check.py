@@ -52,7 +52,7 @@ def check(stage: Stage, job: Job) -> Result:
         **programs,
         **modules,
     }
-    script = stage.script("check", ("supervisor", "facts", "check"), values, **exported(agent, job, stage))
+    script = stage.script("check", ("supervisor", "facts", "check"), values, **exported(job, stage))
     stage.tell("checking")
     with stage.conversation(script) as talk:
         heard = _listen(stage.words(talk))

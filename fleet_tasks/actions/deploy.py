@@ -52,8 +52,8 @@ def deploy(stage: Stage, job: Job) -> Result:
         "status_script": agent.script("status"),
         "link": agent.link or "",
     }
-    parts = ("supervisor", "files", "facts", "deploy")
-    script = stage.script("deploy", parts, values, **exported(agent, job, stage))
+    parts = ("supervisor", "files", "facts", "base", "deploy")
+    script = stage.script("deploy", parts, values, **exported(job, stage))
     stage.tell("deploying")
     with stage.conversation(script) as talk:
         done = _Deploy(stage, agent, talk, place).carry_out()
@@ -71,6 +71,7 @@ class _Deploy:
     sent: bool = False
     told: str = ""
     kept: frozenset[str] = frozenset()
+    trouble: DeviceError | None = None
 
     def carry_out(self) -> str:
         """Answers the script until it ends; returns a sentence on what was done."""
@@ -89,6 +90,8 @@ class _Deploy:
                 self._send(items, item)
             elif item.word == "says":
                 self._judge(saying.listen(items))
+        if self.trouble is not None:  # only now is everything there as it was
+            raise self.trouble
         version = self._payload.version if self._payload.files else self.told or self._payload.version
         return f"installed {self.agent.name} {version}\n" if self.sent else f"{self.agent.name} {version} is current\n"
 
@@ -164,7 +167,7 @@ class _Deploy:
         if said.status == 0:
             return
         kind: type[DeviceError] = REFUSALS.get(said.values.get("code", ""), errors.AgentUnready)
-        raise kind(f"{self.agent.name} does not run on {self.stage.device.name}: {said.reason}")
+        self.trouble = kind(f"{self.agent.name} does not run on {self.stage.device.name}: {said.reason}")
 
     def _note(self, line: bytes) -> None:
         self.stage.tell("deploying", line)

@@ -28,7 +28,7 @@ def status(stage: Stage, job: Job) -> Result:
     clock = Clock()
     agent = stage.agent(job.agent or "shell")
     values = {**agent_values(agent), **saying.supervision(secrets.token_hex(16)), "script": agent.script("status")}
-    script = stage.script("status", ("supervisor", "load", "facts", "status"), values, **exported(agent, job, stage))
+    script = stage.script("status", ("supervisor", "load", "facts", "status"), values, **exported(job, stage))
     stage.tell("looking")
     with stage.conversation(script) as talk:
         facts, said, missing = read(stage.words(talk))
@@ -41,7 +41,7 @@ def agent_values(agent: Agent) -> dict[str, object]:
     return {"agent": agent.name if agent.installs else "", "anyway": agent.asks_ahead}
 
 
-def exported(agent: Agent, job: Job, stage: Stage) -> dict[str, str]:
+def exported(job: Job, stage: Stage) -> dict[str, str]:
     """What an agent's own scripts may see of the settings; never a secret."""
     return {
         **job.env,

@@ -103,8 +103,9 @@ def _standing(result: Result) -> str:
 
 
 def _has_errors(result: Result) -> bool:
-    """A shell's standard error belongs to its answer; an agent's is a log, of interest when it failed."""
-    return bool(result.stderr) and (result.agent == "shell" or not result)
+    """A shell's standard error belongs to its answer; an agent's at a task is a log, of interest when it failed."""
+    log = result.agent != "shell" and result.action == "dispatch"
+    return bool(result.stderr) and not (log and result)
 
 
 def _tell_cut(results: Sequence[Result], streams: Streams) -> None:

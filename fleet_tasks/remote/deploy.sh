@@ -34,6 +34,14 @@ main() {
     ft_finish
 }
 
+# What was begun goes. Where nothing else of the agent is there, so does its folder, and with the only agent all of ours.
+ft_drop() {
+    cd /
+    [ -n "${ft_run:-}" ] && rm -rf "$ft_run"
+    rmdir "$ft_agents"
+    ft_leave
+}
+
 # Begins a version in an empty folder of its own, out of the way.
 ft_begin_version() {
     ft_make_base
@@ -66,8 +74,8 @@ ft_install() {
         ft_agent_says "$ft_script"
         rm -f "$ft_run/child" "$ft_run/contact" # the supervisor's own notes
         if [ "$ft_status" -ne 0 ]; then
-            ft_finish refused
             ft_drop
+            ft_finish refused
             exit 1
         fi
     fi

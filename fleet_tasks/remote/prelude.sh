@@ -26,13 +26,14 @@ ft_finish() {
     ft_say end "$*"
 }
 
-# ft_fail CODE WHY: ends the script; CODE is one of the stable words of the documents.
+# ft_fail CODE WHY: ends the script; CODE is one of the stable words of the documents. Whoever is told of it finds
+# nothing half done.
 ft_fail() {
     ft_code=$1
     shift
+    (ft_drop)
     ft_say fail "$ft_code" "$*"
     ft_finish failed
-    ft_drop
     exit 1
 }
 
@@ -68,22 +69,6 @@ ft_find_base() {
     else
         ft_base=$HOME/.local/share/fleet-tasks
     fi
-}
-
-# Makes ft_base, private, and notes in its manifest the topmost folder that was not there before.
-ft_make_base() {
-    [ -s "$ft_base/manifest" ] && return
-    ft_top=$ft_base
-    while [ "${ft_top%/*}" != "" ] && [ ! -d "${ft_top%/*}" ]; do ft_top=${ft_top%/*}; done
-    [ -d "$ft_base" ] && ft_top=
-    ft_make "$ft_base"
-    chmod 700 "$ft_base"
-    ft_said=$({ printf 'made %s\n' "$ft_top" >"$ft_base/manifest"; } 2>&1) && return
-    # A full disk takes a file and not its line, of which a shell may say no more than "I/O error".
-    [ -f "$ft_base/manifest" ] && ft_said="There is no space left in $ft_base."
-    rm -f "$ft_base/manifest"
-    while [ -n "$ft_top" ] && rmdir "$ft_base" && [ "$ft_base" != "$ft_top" ]; do ft_base=${ft_base%/*}; done
-    ft_refuse_place
 }
 
 # ft_expand PATH: a path of the user's, relative to the home unless absolute, into ft_path.

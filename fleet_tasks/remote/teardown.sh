@@ -1,5 +1,5 @@
 # Removes what deploy made: the agent's folders, its links, and, with the last agent, our own folder and
-# whatever folders above it we had to make. Then says what is left, if anything.
+# whatever folders above it we had to make. Then says what is left, if anything, and which other agents are there.
 
 main() {
     ft_begin
@@ -12,10 +12,10 @@ main() {
     cd /
     ft_links
     rm -rf "$ft_base/agents/$ft_agent"
-    rmdir "$ft_base/agents"
     ft_stale
-    [ -d "$ft_base/agents" ] || ft_leave
+    ft_leave && ft_left_over "$ft_base"
     ft_left_over "$ft_base/agents/$ft_agent"
+    ft_others
     ft_finish
 }
 
@@ -45,29 +45,14 @@ ft_stale() {
     done
 }
 
-# The last agent is gone: our folder goes too, and the folders we made for it while they are empty.
-ft_leave() {
-    ft_made=
-    while read -r ft_kind ft_name; do
-        [ "$ft_kind" = made ] && [ -n "$ft_name" ] && ft_made="$ft_name
-$ft_made"
-    done <"$ft_base/manifest" || return
-    rm -f "$ft_base/manifest"
-    rmdir "$ft_base"
-    while read -r ft_top; do
-        [ -n "$ft_top" ] || continue
-        case $ft_base in
-        "$ft_top" | "$ft_top"/*) ft_each=${ft_base%/*} ;;
-        *) ft_each=$ft_top ;;
-        esac
-        while [ "${#ft_each}" -ge "${#ft_top}" ]; do
-            rmdir "$ft_each" || break
-            ft_each=${ft_each%/*}
-        done
-    done <<MADE
-$ft_made
-MADE
-    ft_left_over "$ft_base"
+# Names the other agents there are. With none, only what is not of our making can hold their folder.
+ft_others() {
+    ft_other=
+    for ft_each in "$ft_base"/agents/*/; do
+        ft_other=${ft_each%/}
+        [ -d "$ft_other" ] && [ "$ft_other" != "$ft_base/agents/$ft_agent" ] && ft_say other "${ft_other##*/}"
+    done
+    [ -d "$ft_other" ] || ft_left_over "$ft_base/agents"
 }
 
 ft_left_over() {
