@@ -183,8 +183,8 @@ def teardown(
 ) -> None:
     """Remove what was installed.
 
-    Exactly what deploy made, and nothing that was there before: every agent that is on the device, or with --agent
-    that one.
+    Exactly what deploy made, and nothing that was there before: every agent
+    that is on the device, or with --agent that one.
 
         fab teardown -g handhelds --verify
     """
