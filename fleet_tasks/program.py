@@ -13,6 +13,7 @@ import invoke
 from invoke import Argument, Exit
 from invoke.config import AmbiguousMergeError
 from invoke.exceptions import ParseError, UnknownFileType
+from invoke.parser import Parser, ParserContext
 
 from fleet_tasks import __version__, settings
 from fleet_tasks.cli import exits
@@ -87,6 +88,18 @@ class FleetProgram(invoke.Program):
                 raise Exit("Nothing is done with what stands after --; a task goes in by --task.", code=2)
             if self.args["list-format"].value not in ("flat", "nested", "json"):
                 raise Exit("--list-format is one of flat, nested and json.", code=2)
+
+    def _make_parser(self) -> Parser:
+        """Invoke's, of the commands that are named: to make the flags of all, and copy them, takes a while."""
+        if self.args.complete.value:
+            return super()._make_parser()
+        words = set(self.argv)
+        named = [
+            ParserContext(name=name, aliases=aliases, args=self.collection[name].get_arguments())
+            for name, aliases in self.collection.task_names.items()
+            if not words.isdisjoint((name, *aliases))
+        ]
+        return Parser(initial=self.initial_context, contexts=named)
 
     def parse_tasks(self) -> None:
         """Invoke's, with exit 2."""

@@ -171,7 +171,10 @@ class Queue:
             return [task for name, task in self._tasks.items() if name not in self._states or name in self._unreached]
 
     def _admit(self, task: Task) -> None:
-        if (state := self._judge(task, self._gates.add(task, self._states))) is not None:
+        if not task.after:  # nearly all of thousands
+            if not self._enqueue(task):
+                self._settle(task.id, State.UNREACHABLE)
+        elif (state := self._judge(task, self._gates.add(task, self._states))) is not None:
             self._settle(task.id, state)
 
     def _judge(self, task: Task, gate: Gate) -> State | None:

@@ -73,7 +73,9 @@ class Task:
     def but(self, **changes: object) -> Task:
         """The same with other values; many times as fast as ``replace``, of which thousands take their time."""
         other = object.__new__(Task)
-        vars(other).update(vars(self), **changes)
+        values = vars(other)
+        values.update(vars(self))
+        values.update(changes)
         return other
 
     def places(self) -> dict[str, str]:

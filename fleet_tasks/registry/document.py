@@ -22,6 +22,7 @@ DEEPEST = 16  # levels of nesting
 MOST = 200_000  # nodes, each alias counted as all that it stands for
 LONGEST = 5_000_000  # bytes
 
+_SCALAR, _ENDS = yaml.ScalarEvent, (yaml.SequenceEndEvent, yaml.MappingEndEvent)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _NOTHING = ("", "~", "null")
@@ -145,15 +146,15 @@ class _Builder:
         return node
 
     def built(self, event: Any, events: Iterator[Any], depth: int) -> Node:
-        if isinstance(event, yaml.ScalarEvent):
+        if isinstance(event, _SCALAR):
             return _scalar(event)
         line, flow = _line(event.start_mark), bool(event.flow_style)
         children: list[Node] = []
         below = 0
         for inner in events:
-            if type(inner) is yaml.ScalarEvent and inner.tag is None and inner.anchor is None and depth:
+            if type(inner) is _SCALAR and inner.tag is None and inner.anchor is None and depth:
                 children.append(_scalar(inner))  # nearly all nodes are: what node() looks for is not there
-            elif isinstance(inner, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+            elif isinstance(inner, _ENDS):
                 break
             else:
                 children.append(self.node(inner, events, depth))
@@ -166,7 +167,10 @@ class _Builder:
         return Mapping(line, end, flow, dict(zip(keys, children[1::2], strict=True)), keys, size)
 
     def keys(self, nodes: list[Node]) -> dict[str, Scalar]:
-        keys: dict[str, Scalar] = {}
+        keys = {key.text: key for key in nodes if isinstance(key, Scalar)}
+        if len(keys) == len(nodes):
+            return keys
+        keys.clear()
         for key in nodes:
             if not isinstance(key, Scalar):
                 raise RegistryError("A key must be a word.", Place(self.file, key.line))
@@ -181,7 +185,8 @@ class _Builder:
 
 
 def _scalar(event: Any) -> Scalar:
-    return Scalar(event.start_mark.line + 1, event.end_mark.line + 1, event.value, not event.style)
+    values = event.start_mark.line + 1, event.end_mark.line + 1, event.value, not event.style, 1, False
+    return tuple.__new__(Scalar, values)  # half the time of Scalar(...), of which there may be tens of thousands
 
 
 def _line(mark: Any) -> int:
