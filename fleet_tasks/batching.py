@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from fleet_tasks.ids import new_run
 from fleet_tasks.jobs import Plan, Visit
 from fleet_tasks.options import Targets
 from fleet_tasks.plans import Bounds, Wish, failures_allowed
+from fleet_tasks.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Batch:
     """A whole batch, spread over its devices: what is written down so that it can be resumed.
 

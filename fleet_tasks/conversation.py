@@ -9,12 +9,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from paramiko import Channel, SSHException
 
 from fleet_tasks.errors import AgentError, ConnectionLost, DeviceError, RequirementMissing
 from fleet_tasks.frames import Frame, Frames
+from fleet_tasks.record import record
 from fleet_tasks.scripts import Script
 from fleet_tasks.transport import QUIET, FleetTransport
 
@@ -27,7 +27,7 @@ FRESH = 5.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@record
 class Said:
     """Bytes of the task; ``error`` tells standard error from standard output."""
 

@@ -11,18 +11,19 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from fleet_tasks.devices import Device, Endpoint
 from fleet_tasks.errors import RequestError
 from fleet_tasks.jobs import Fetch, Job
+from fleet_tasks.record import record
 
 FILE = "detached.json"
 _WRITING = threading.Lock()
 
 
-@dataclass(frozen=True)
+@record
 class Errand:
     """One device's part of a detached run: where it is there, and what to do with it. ``timeout`` is seconds."""
 

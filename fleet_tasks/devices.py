@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from fleet_tasks.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Endpoint:
     """Where an SSH server listens and whom it knows us as; ``None`` means: ssh_config decides."""
 
@@ -20,7 +22,7 @@ class Endpoint:
         return f"{login}:{self.port}" if self.port else login
 
 
-@dataclass(frozen=True)
+@record
 class Device:
     """One machine reachable by SSH.
 
@@ -59,7 +61,7 @@ class Device:
         return Endpoint(self.host, self.user, self.port)
 
 
-@dataclass(frozen=True)
+@record
 class Group:
     """A named set of devices, flat and in order, with the members as they were written."""
 

@@ -7,13 +7,14 @@ bytes after the frame ``end`` are nobody's. The nonce is 128 random bits, so a t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from fleet_tasks.record import record
 
 LONGEST = 1 << 20
 """Bytes one frame may have."""
 
 
-@dataclass(frozen=True)
+@record
 class Frame:
     """One thing a script says: a word and the rest of its line."""
 

@@ -13,16 +13,16 @@ import hashlib
 import hmac
 import os
 import threading
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from fleet_tasks.errors import HostKeyChanged, HostKeyRevoked, HostKeyUnknown
+from fleet_tasks.record import record
 
 SYSTEM = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 
 
-@dataclass(frozen=True)
+@record
 class HostKey:
     """A server's public key: its type and its bytes."""
 

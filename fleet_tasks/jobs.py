@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from fleet_tasks.devices import Device
+from fleet_tasks.record import record
 
 
 class Action(StrEnum):
@@ -29,7 +30,7 @@ class Action(StrEnum):
         return (Action.DISPATCH if self is Action.FOLLOW else self).value
 
 
-@dataclass(frozen=True)
+@record
 class Send:
     """A local file or folder and the name it gets on the device."""
 
@@ -37,7 +38,7 @@ class Send:
     name: str
 
 
-@dataclass(frozen=True)
+@record
 class Fetch:
     """A remote file, folder or glob and the name it gets below the device's folder ('' keeps its own)."""
 
@@ -45,7 +46,7 @@ class Fetch:
     name: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Job:
     """One thing to do on one device.
 
@@ -89,7 +90,7 @@ class Job:
     always: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Visit:
     """One connection to one device and the ordered jobs done while it is open."""
 
@@ -102,7 +103,7 @@ class Visit:
         return tuple(job for job in self.jobs if job.reported)
 
 
-@dataclass(frozen=True)
+@record
 class Plan:
     """A whole run: its id, its command, its visits and its limits.
 

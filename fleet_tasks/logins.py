@@ -6,14 +6,15 @@ import getpass
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from fleet_tasks.devices import Device, Endpoint
 from fleet_tasks.hostkeys import known_name
+from fleet_tasks.record import record
 from fleet_tasks.sshconfig import HostSettings
 
 
-@dataclass(frozen=True)
+@record
 class Login:
     """Everything a connection needs to know; ``connect_timeout`` is seconds for the whole login."""
 
@@ -56,7 +57,7 @@ class Login:
         return self.alias or known_name(self.host, self.port)
 
 
-@dataclass(frozen=True)
+@record
 class Habits:
     """What holds for every login of this program: flags, environment and defaults."""
 

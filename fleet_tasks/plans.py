@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from fleet_tasks.devices import Device
 from fleet_tasks.errors import RequestError
 from fleet_tasks.jobs import Action, Fetch, Job, Plan, Send, Visit
+from fleet_tasks.record import record
 from fleet_tasks.results import Result
 
 TIMEOUT = 300.0
@@ -18,7 +19,7 @@ CONNECT_TIMEOUT = 10.0
 """What holds when nobody says otherwise; times are seconds."""
 
 
-@dataclass(frozen=True)
+@record
 class Wish:
     """What a command asks of every device, its flags already understood; ``None`` leaves it to the registry."""
 
@@ -40,7 +41,7 @@ class Wish:
     stream: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Part:
     """What one device works with: the agent and its settings there, flags and registry put together."""
 
@@ -58,7 +59,7 @@ class Part:
     secrets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@record
 class Bounds:
     """The limits of a run, flags and registry put together."""
 

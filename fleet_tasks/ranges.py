@@ -10,9 +10,9 @@ import itertools
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from fleet_tasks.errors import RequestError
+from fleet_tasks.record import record
 
 MOST = 10_000  # names that one range may mean
 
@@ -22,7 +22,7 @@ _SPAN = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 _LONGEST = 4000  # characters a pattern may have; Python reads no number of more than 4,300 digits
 
 
-@dataclass(frozen=True)
+@record
 class _Span:
     """Numbers in a row, both ends included, written with at least ``width`` digits."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from fleet_tasks.record import record
 
 
 class State(StrEnum):
@@ -20,7 +21,7 @@ class State(StrEnum):
     RUNNING = "running"
 
 
-@dataclass(frozen=True)
+@record
 class Problem:
     """Why a job is not done: a stable word, a sentence, and what to type next."""
 
@@ -29,7 +30,7 @@ class Problem:
     guidance: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class FileCopy:
     """One file that was brought across; ``bytes`` is its size."""
 
@@ -39,7 +40,7 @@ class FileCopy:
     sha256: str
 
 
-@dataclass(frozen=True)
+@record
 class Usage:
     """What the model calls of one task took; ``cost`` is in US dollars."""
 
@@ -49,7 +50,7 @@ class Usage:
     cost: float | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Result:
     """What one device did with one job.
 
@@ -84,7 +85,7 @@ class Result:
         return self.state in (State.DONE, State.RUNNING)
 
 
-@dataclass(frozen=True)
+@record
 class Progress:
     """A sign of life from one device, for people who watch; ``line`` is remote bytes, unsafe to print.
 
@@ -100,7 +101,7 @@ class Progress:
 LEFT = "left"
 
 
-@dataclass(frozen=True)
+@record
 class Chunk:
     """Output of one task as it comes, for people who watch every line; remote bytes, unsafe to print."""
 
@@ -109,7 +110,7 @@ class Chunk:
     error: bool = False
 
 
-@dataclass(frozen=True)
+@record
 class Report:
     """One command's whole work, ready for a document, the history and an exit code."""
 

@@ -11,9 +11,11 @@ import re
 import secrets
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from importlib.resources import files
+
+from fleet_tasks.record import record
 
 COMMAND = "exec sh -s"
 """What the login shell is asked to run: plain enough for fish, tcsh and csh, too."""
@@ -21,7 +23,7 @@ COMMAND = "exec sh -s"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-@dataclass(frozen=True)
+@record
 class Script:
     """One stream for a remote ``sh``: ready bytes, the nonce that frames our words, and a name for people.
 

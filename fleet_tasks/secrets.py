@@ -7,11 +7,11 @@ import logging
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from fleet_tasks.errors import RequestError, SecretMissing
 from fleet_tasks.quoting import disguises
+from fleet_tasks.record import record
 from fleet_tasks.registry import SecretSource
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Secret:
         return f"<Secret {self.name}>"
 
 
-@dataclass(frozen=True)
+@record
 class Need:
     """Which agent on which device needs a secret, for the sentence that says it is missing."""
 

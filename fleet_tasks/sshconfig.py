@@ -14,13 +14,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from fleet_tasks import addresses, ranges, sshfiles
 from fleet_tasks.devices import Endpoint
 from fleet_tasks.errors import RequestError
+from fleet_tasks.record import record
 from fleet_tasks.sshfiles import SshConfig
 
 AT_ONCE = 8
@@ -31,7 +31,7 @@ _STRICT = {"yes": "strict", "true": "strict", "accept-new": "accept-new", "no": 
 Answer = Mapping[str, list[str]]
 
 
-@dataclass(frozen=True)
+@record
 class HostSettings:
     """How a host is reached; None and empty mean that nobody said so. Paths are absolute.
 
@@ -71,7 +71,7 @@ def resolve_all(
     return found
 
 
-@dataclass(frozen=True)
+@record
 class _Source:
     """Where answers come from, hashable so that they can be kept."""
 
@@ -161,7 +161,7 @@ def _parsed(source: _Source, endpoint: Endpoint) -> Answer:
     return answer | {key: [value] for key, value in given.items() if value}
 
 
-@dataclass(frozen=True)
+@record
 class _Reading:
     """Makes settings of an answer, and leaves out what is only a default or lies in another home."""
 

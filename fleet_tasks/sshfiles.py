@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from fleet_tasks.record import record
 
 SYSTEM = Path("/etc/ssh/ssh_config")
 DEEPEST = 16  # levels of Include, as in OpenSSH's readconf.c
@@ -26,7 +27,7 @@ _AGAIN = re.compile(r"\b(final|canonical)\b", re.IGNORECASE)  # read once more, 
 _LINE = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*$")
 
 
-@dataclass(frozen=True)
+@record
 class SshConfig:
     """The whole configuration, the user's part first: of several values the first one counts."""
 

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from fleet_tasks.errors import ChecksumMismatch, RequestError
 from fleet_tasks.jobs import Send
+from fleet_tasks.record import record
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ PIECE = 1 << 18
 MODES = 0o777
 
 
-@dataclass(frozen=True)
+@record
 class Outgoing:
     """One entry of what is sent: a local file or folder and its name on the device, ``/`` between parts."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from fleet_tasks import actions
@@ -14,6 +14,7 @@ from fleet_tasks.connection import DeviceConnection
 from fleet_tasks.devices import Device
 from fleet_tasks.errors import ConnectError, DeviceError, PlugInBroken
 from fleet_tasks.jobs import Action, Job, Plan, Visit
+from fleet_tasks.record import record
 from fleet_tasks.results import Chunk, Progress, Result, State
 from fleet_tasks.retry import patiently
 from fleet_tasks.secrets import Scrubber, Secret
@@ -22,7 +23,7 @@ from fleet_tasks.stopping import Stopping
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@record
 class Worker:
     """What all visits of a run share."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from fleet_tasks.actions.status import number
+from fleet_tasks.record import record
 
 ROOM = 50
 """Megabytes that must be free where we would work."""
@@ -14,7 +14,7 @@ DRIFT = 300
 """Seconds the device's clock may differ from ours before certificates and tokens get into trouble."""
 
 
-@dataclass(frozen=True)
+@record
 class Check:
     """One thing that was looked at: what was found, what was wanted, and the fix when it is not right."""
 
@@ -25,7 +25,7 @@ class Check:
     guidance: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """A folder that a dispatch would write in.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from fleet_tasks.actions.stage import Clock, Stage, failed, guidance_values, result
@@ -14,10 +14,11 @@ from fleet_tasks.errors import Cancelled, ConnectionLost, DeviceError, NotVerifi
 from fleet_tasks.frames import Frame
 from fleet_tasks.incoming import Incoming
 from fleet_tasks.jobs import Job
+from fleet_tasks.record import record
 from fleet_tasks.results import Chunk, Problem, Result, State
 
 
-@dataclass(frozen=True)
+@record
 class Ending:
     """How the supervisor says a task ended: its status, why, and the processes that would not go."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from fleet_tasks.conversation import Said
 from fleet_tasks.frames import Frame
+from fleet_tasks.record import record
 
 LONGEST = 1 << 16
 """Bytes of an agent's script output that are looked at."""
@@ -16,7 +17,7 @@ INSTALLING = 900
 """Seconds its deploy script may take: it may fetch hundreds of megabytes."""
 
 
-@dataclass(frozen=True)
+@record
 class Saying:
     """The output of one script of an agent: its values by key, everything as text, its exit status.
 

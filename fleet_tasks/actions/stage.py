@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from fleet_tasks.devices import Device
 from fleet_tasks.errors import ConnectionLost, DeviceError, NotVerified
 from fleet_tasks.frames import Frame
 from fleet_tasks.jobs import Job
+from fleet_tasks.record import record
 from fleet_tasks.results import Chunk, Progress, Result, State
 from fleet_tasks.scripts import Script, build
 from fleet_tasks.secrets import Scrubber, Secret
@@ -32,7 +33,7 @@ TASK = ("supervisor", "files", "dispatch")
 """The shell files that a task needs on the device."""
 
 
-@dataclass(frozen=True)
+@record
 class Condition:
     """What a device said of itself last: load per core, and the agents that are installed in our folder there."""
 
@@ -84,7 +85,7 @@ class Line:
             talk.close()
 
 
-@dataclass(frozen=True)
+@record
 class Stage:
     """One visit in progress; ``line`` where it has many tasks, one after the other, and ``task_id`` the one at hand."""
 

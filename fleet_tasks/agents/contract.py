@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from fleet_tasks.record import record
 from fleet_tasks.registry import AgentSettings
 from fleet_tasks.results import Problem, Usage
 from fleet_tasks.secrets import Secret
@@ -29,7 +30,7 @@ from fleet_tasks.secrets import Secret
 SCRIPTS = ("status", "deploy", "dispatch", "teardown")
 
 
-@dataclass(frozen=True)
+@record
 class Platform:
     """A device's system: ``os`` as uname says it in lower case, ``arch`` in the registry's words."""
 
@@ -37,7 +38,7 @@ class Platform:
     arch: str
 
 
-@dataclass(frozen=True)
+@record
 class Payload:
     """What is to be installed: local files by the name they get in the agent's folder, and what it is called.
 
@@ -48,7 +49,7 @@ class Payload:
     files: Mapping[str, Path]
 
 
-@dataclass(frozen=True)
+@record
 class Need:
     """One thing the device must have: a program, at least in a version; or a module of an interpreter."""
 
@@ -57,7 +58,7 @@ class Need:
     module: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class Order:
     """One task as an agent is given it.
 
@@ -76,7 +77,7 @@ class Order:
     limits: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@record
 class Outcome:
     """How a task's process ended: its exit status (128+n for signal n) and what it wrote, up to the inline cap."""
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from fleet_tasks.errors import RequestError
+from fleet_tasks.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Extract:
     """One thing to look for; ``kind`` is json, jsonl or text."""
 

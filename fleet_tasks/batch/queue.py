@@ -6,7 +6,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from fleet_tasks.batch.fitness import Fitness
 from fleet_tasks.batch.gates import Gate, Gates
@@ -14,11 +14,12 @@ from fleet_tasks.batch.lists import Lists, Places
 from fleet_tasks.batch.tasks import Task
 from fleet_tasks.batch.turns import Turns
 from fleet_tasks.errors import Cancelled
+from fleet_tasks.record import record
 from fleet_tasks.results import State
 from fleet_tasks.stopping import Stopping
 
 
-@dataclass(frozen=True)
+@record
 class Attempt:
     """One try of a task on a device; ``number`` counts from 1, tries of earlier processes included.
 

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 from fleet_tasks.batch.tasks import ID, REDUCE, Task, TaskError, Where, check
 from fleet_tasks.errors import Place, RegistryError, RequestError
 from fleet_tasks.jobs import Send
+from fleet_tasks.record import record
 from fleet_tasks.registry import spots
 from fleet_tasks.registry.document import Mapping, Node, Scalar, parse
 from fleet_tasks.registry.document import Sequence as Listed
@@ -30,7 +30,7 @@ _DEEP = "This line is nested too deep."
 DEFAULTS = ("agent", "model", "timeout", "fetch", "where", "idempotent", "retries", "expect")
 
 
-@dataclass(frozen=True)
+@record
 class Source:
     """The text of a batch and what it is called in sentences; ``lines`` when each line is a JSON object."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from fleet_tasks.errors import RequestError
 from fleet_tasks.jobs import Send
 from fleet_tasks.ranges import nearest
+from fleet_tasks.record import record
 
 REDUCE = "reduce"
 """The id of the task that puts the others' answers together."""
@@ -28,7 +28,7 @@ class TaskError(RequestError):
         super().__init__(sentence)
 
 
-@dataclass(frozen=True)
+@record
 class Where:
     """The devices a task may run on; all empty means the command's own targets. ``each``: once on every one."""
 
@@ -43,7 +43,7 @@ class Where:
         return bool(self.device or self.group or self.tag)
 
 
-@dataclass(frozen=True)
+@record
 class Task:
     """One task of a batch.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +12,7 @@ import asyncssh
 
 from fleet_tasks.embedded.command import temporary
 from fleet_tasks.embedded.server import Server
+from fleet_tasks.record import record
 
 HANDHELDS = ("steam-deck", "legion-go", "rog-ally")
 
@@ -27,7 +27,7 @@ groups:
 """
 
 
-@dataclass(frozen=True)
+@record
 class EmbeddedDevice:
     """One device of the fleet: its name, its port on 127.0.0.1, and the folder that is its home."""
 

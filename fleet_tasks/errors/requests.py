@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fleet_tasks.errors.roots import FleetError
+from fleet_tasks.record import record
 
 
 class RequestError(FleetError):
@@ -13,7 +12,7 @@ class RequestError(FleetError):
     exit_code = 2
 
 
-@dataclass(frozen=True)
+@record
 class Place:
     """Where in a file something stands; ``line`` counts from 1."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from fleet_tasks.formats import sanitize
 from fleet_tasks.formats.reporting import counts, ranked, said
 from fleet_tasks.ranges import fold
+from fleet_tasks.record import record
 from fleet_tasks.results import Report, Result, State
 
 _CELL = 200
@@ -19,7 +20,7 @@ _COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class Grid:
     """A table: its column names and its rows, every cell one harmless line."""
 
@@ -27,7 +28,7 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True)
+@record
 class Listing:
     """Records of one kind (``runs``, ``devices``, ``groups``, ``agents``); ``sheet`` shows each with all its fields."""
 

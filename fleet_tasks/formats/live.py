@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fleet_tasks.formats import sanitize, tally
+from fleet_tasks.record import record
 from fleet_tasks.results import LEFT, Progress, Result, State
 
 _PATIENCE = 0.5
@@ -20,7 +20,7 @@ _PER_SECOND = 4
 _LINE = 160
 
 
-@dataclass(frozen=True)
+@record
 class _Row:
     """What a device is at, or one slot of it; ``since`` is a monotonic time in seconds."""
 

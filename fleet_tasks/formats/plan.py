@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fleet_tasks import formats
 from fleet_tasks.formats.streams import Streams
 from fleet_tasks.jobs import Plan
 from fleet_tasks.options import Output
+from fleet_tasks.record import record
 
 
-@dataclass(frozen=True)
+@record
 class PlanRow:
     """One visit as people are shown it; ``timeout`` is seconds."""
 

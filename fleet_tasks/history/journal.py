@@ -11,11 +11,11 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from fleet_tasks.errors import RequestError
 from fleet_tasks.history import storage
+from fleet_tasks.record import record
 from fleet_tasks.results import State
 
 FILE = "journal.db"
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS ends (task TEXT PRIMARY KEY, state TEXT NOT NULL);
 _OVER = "INSERT OR REPLACE INTO ends VALUES (?, ?)"
 
 
-@dataclass(frozen=True)
+@record
 class Known:
     """What a journal knows, by task: how it ended, how many attempts were made, and on which device the last one.
 

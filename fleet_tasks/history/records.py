@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from fleet_tasks.jobs import Visit
+from fleet_tasks.record import record
 from fleet_tasks.results import Problem, State
 
 
-@dataclass(frozen=True)
+@record
 class Entry:
     """One job that a run is going to report; ``device`` is empty where it is not known before it begins."""
 
@@ -22,7 +22,7 @@ class Entry:
     task: str | None = None
 
 
-@dataclass(frozen=True)
+@record
 class RunSummary:
     """One run in a line; ``summary`` counts its results by state and holds its exit code."""
 
@@ -50,7 +50,7 @@ def planned(visits: Iterable[Visit]) -> tuple[Entry, ...]:
     )
 
 
-@dataclass(frozen=True)
+@record
 class Fate:
     """How work stands that has no result: running or lost, or as a batch's journal knows it."""
 

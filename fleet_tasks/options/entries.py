@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fleet_tasks.options.declaring import option
+from fleet_tasks.record import record
 
 
-@dataclass(frozen=True)
+@record
 class AgentChoice:
     """One agent."""
 
     name: str | None = option("The agent's name.", short="n")
 
 
-@dataclass(frozen=True)
+@record
 class NewDevice:
     """A device to be written into the registry."""
 
@@ -33,14 +32,14 @@ class NewDevice:
     replace: bool = option("Replace a device of that name.", kind="yes")
 
 
-@dataclass(frozen=True)
+@record
 class DeviceName:
     """One device of the registry."""
 
     name: str | None = option("Name of the device.", short="n")
 
 
-@dataclass(frozen=True)
+@record
 class Foreign:
     """Another tool's list of devices."""
 
@@ -49,28 +48,28 @@ class Foreign:
     replace: bool = option("Replace devices that are known already.", kind="yes")
 
 
-@dataclass(frozen=True)
+@record
 class GroupName:
     """One group of the registry."""
 
     name: str | None = option("Name of the group.", short="n")
 
 
-@dataclass(frozen=True)
+@record
 class Members:
     """Who belongs to a group."""
 
     member: tuple[str, ...] = option("Device, group, range or user@host.", kind="names")
 
 
-@dataclass(frozen=True)
+@record
 class Remark:
     """What people should know about it."""
 
     description: str | None = option("A few words for people.")
 
 
-@dataclass(frozen=True)
+@record
 class DemoWishes:
     """How the demo is to go."""
 

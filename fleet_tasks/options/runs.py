@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fleet_tasks.options.declaring import option
+from fleet_tasks.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Past:
     """Which past runs are meant."""
 
@@ -15,28 +14,28 @@ class Past:
     device: str | None = option("Only runs that visited this device.", short="d")
 
 
-@dataclass(frozen=True)
+@record
 class RunChoice:
     """One run."""
 
     run: str | None = option("The run's id; a unique beginning is enough.")
 
 
-@dataclass(frozen=True)
+@record
 class Following:
     """How a run is followed."""
 
     stream: bool = option("Show every line as it comes.", kind="yes")
 
 
-@dataclass(frozen=True)
+@record
 class Stopped:
     """Which run is to end."""
 
     run: str | None = option("The run's id; a unique beginning is enough.")
 
 
-@dataclass(frozen=True)
+@record
 class Pruning:
     """Which past runs are to be forgotten."""
 
@@ -44,7 +43,7 @@ class Pruning:
     keep: int | None = option("Forget all but the newest N.", kind="count")
 
 
-@dataclass(frozen=True)
+@record
 class BatchSource:
     """Where many tasks come from, and what is to be done with their outputs."""
 
@@ -60,7 +59,7 @@ class BatchSource:
     reduce_agent: str | None = option("Agent of that last task.")
 
 
-@dataclass(frozen=True)
+@record
 class Rerun:
     """Which tasks that are over are to be done again."""
 

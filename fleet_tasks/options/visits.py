@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fleet_tasks.options.declaring import option
+from fleet_tasks.record import record
 
 
-@dataclass(frozen=True)
+@record
 class Targets:
     """Which devices a command means."""
 
@@ -23,21 +22,21 @@ class Targets:
         return bool(self.device or self.group or self.all or self.tag)
 
 
-@dataclass(frozen=True)
+@record
 class AnyOf:
     """How many of the chosen devices are enough."""
 
     any: int | None = option("Only the N best: ready ones, then least loaded.", kind="count")
 
 
-@dataclass(frozen=True)
+@record
 class Agency:
     """Which agent is meant."""
 
     agent: str | None = option("Agent to use; fleet agent.list names them.", short="a")
 
 
-@dataclass(frozen=True)
+@record
 class Model:
     """Which model the agent talks to."""
 
@@ -45,7 +44,7 @@ class Model:
     provider: str | None = option("Provider of the model.")
 
 
-@dataclass(frozen=True)
+@record
 class Work:
     """What the agent should do, where, and with which files."""
 
@@ -63,7 +62,7 @@ class Work:
     stream: bool = option("Show every line as it comes.", kind="yes")
 
 
-@dataclass(frozen=True)
+@record
 class Sending:
     """What goes to a device, and where to."""
 
@@ -71,7 +70,7 @@ class Sending:
     workdir: str | None = option("Folder on the device, made where missing [~].")
 
 
-@dataclass(frozen=True)
+@record
 class Fetching:
     """What comes from a device, and where to."""
 
@@ -80,14 +79,14 @@ class Fetching:
     into: str | None = option("Folder for what comes back [./fleet-RUN].")
 
 
-@dataclass(frozen=True)
+@record
 class Removal:
     """How sure a removal has to be."""
 
     verify: bool = option("Exit with 1 when anything is left.", kind="yes")
 
 
-@dataclass(frozen=True)
+@record
 class Connecting:
     """How patiently devices are reached."""
 
@@ -97,7 +96,7 @@ class Connecting:
     deadline: float | None = option("Seconds the whole run may take.", kind="seconds")
 
 
-@dataclass(frozen=True)
+@record
 class Limits:
     """When to stop."""
 
@@ -105,7 +104,7 @@ class Limits:
     grace: float | None = option("Seconds between TERM and KILL [5].", kind="wait")
 
 
-@dataclass(frozen=True)
+@record
 class Output:
     """How results are shown."""
 
@@ -115,7 +114,7 @@ class Output:
     debug: bool = option("Show what is done on which connection.", kind="yes")
 
 
-@dataclass(frozen=True)
+@record
 class Where:
     """Which registry is meant."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fleet_tasks import addresses, ranges
 from fleet_tasks.devices import Device, Group
 from fleet_tasks.errors import RequestError
+from fleet_tasks.record import record
 from fleet_tasks.registry import spots
 from fleet_tasks.registry.document import Mapping as Table
 from fleet_tasks.registry.spots import Spot
@@ -32,7 +33,7 @@ def read_groups(spot: Spot | None, devices: Mapping[str, Device], origins: Mappi
     }
 
 
-@dataclass(frozen=True)
+@record
 class _Written:
     """A group as it stands in the file."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from fleet_tasks import addresses, ranges
 from fleet_tasks.devices import Device, Group
 from fleet_tasks.errors import RegistryError, RequestError
+from fleet_tasks.record import record
 from fleet_tasks.registry.devices import readers
 from fleet_tasks.registry.document import Scalar
 from fleet_tasks.registry.names import Names
@@ -19,7 +20,7 @@ from fleet_tasks.registry.spots import Spot
 _READERS = readers(Names(WELL_KNOWN, ()))
 
 
-@dataclass(frozen=True)
+@record
 class Imported:
     """Devices and groups of another tool; ``notes`` are sentences about what could not be taken over."""
 

@@ -6,12 +6,12 @@ import json
 import os
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fleet_tasks import ranges
 from fleet_tasks.errors import Place, RegistryError, RequestError, UnknownName
+from fleet_tasks.record import record
 from fleet_tasks.registry import ansible, foreign, patching
 from fleet_tasks.registry.document import Mapping
 from fleet_tasks.registry.document import parse as parse_yaml
@@ -25,7 +25,7 @@ KINDS = ("ssh-config", "ansible", "picoclaw-fleet", "clio")
 _INVENTORY = re.compile(r"^\s*(\[[^\[\]\n]+\]|hosts:|children:|[^#\n]*\bansible_\w+\s*[=:])", re.MULTILINE)
 
 
-@dataclass(frozen=True)
+@record
 class Merged:
     """What an import has done: names of devices that were added, replaced and kept as they were, and of groups."""
 

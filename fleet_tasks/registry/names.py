@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from fleet_tasks import ranges
+from fleet_tasks.record import record
 from fleet_tasks.registry import schema, spots
 from fleet_tasks.registry.records import Limits, unknown
 from fleet_tasks.registry.spots import Spot
@@ -16,7 +16,7 @@ _WAY_OUT = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class Names:
     """Providers and agents there are; where no agents are given, every agent's name is taken as it is.
 

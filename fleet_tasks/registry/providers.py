@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from fleet_tasks.record import record
 
 KINDS = ("openai", "anthropic", "gemini", "copilot")
 LOGIN = "login"
 """The provider that is none: the agent uses whatever it is logged in to on the device."""
 
 
-@dataclass(frozen=True)
+@record
 class Provider:
     """Whom a model is asked from: the protocol spoken, the base of its URLs, and the *name* of its secret."""
 

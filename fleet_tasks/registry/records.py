@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from fleet_tasks import addresses
 from fleet_tasks.devices import Device, Group
+from fleet_tasks.record import record
 from fleet_tasks.registry.providers import WELL_KNOWN, Provider
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ def unknown(agent: str) -> Collection[str] | None:
     return None
 
 
-@dataclass(frozen=True)
+@record
 class SecretSource:
     """Where a secret's value is found when it is needed; exactly one of the three is set.
 
@@ -36,7 +37,7 @@ class SecretSource:
     member: str = ""
 
 
-@dataclass(frozen=True)
+@record
 class AgentSettings:
     """What the registry says about one agent; what is not said is None or empty.
 
@@ -73,7 +74,7 @@ class AgentSettings:
     needs_model: bool | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Defaults:
     """What holds where nothing nearer says otherwise: a device's settings, and those of a whole run.
 
@@ -107,7 +108,7 @@ class Defaults:
         return self.device.host_keys
 
 
-@dataclass(frozen=True)
+@record
 class Settings:
     """What one agent works with on one device, as far as the registry says."""
 
@@ -119,7 +120,7 @@ class Settings:
     limits: Mapping[str, object]
 
 
-@dataclass(frozen=True)
+@record
 class Registry:
     """Every name the registry gives, resolved.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from invoke import Context
 
 from fleet_tasks import commands
@@ -14,10 +12,11 @@ from fleet_tasks.cli import task
 from fleet_tasks.commands import open_fleet
 from fleet_tasks.errors import RequestError
 from fleet_tasks.options import AgentChoice, Output, Where
+from fleet_tasks.record import record
 from fleet_tasks.registry import Registry
 
 
-@dataclass(frozen=True)
+@record
 class AgentRow:
     """An agent as people are shown it; ``timeout`` is seconds."""
 

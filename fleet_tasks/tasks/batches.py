@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,13 +31,14 @@ from fleet_tasks.options import (
     Where,
 )
 from fleet_tasks.plans import Wish
+from fleet_tasks.record import record
 from fleet_tasks.watching import watch
 
 if TYPE_CHECKING:
     from fleet_tasks.batching import Batch  # loads all that visits devices, which a look at --help has no use for
 
 
-@dataclass(frozen=True)
+@record
 class TaskRow:
     """One task of a batch before anything is touched; ``wave`` estimates in which round it can begin."""
 

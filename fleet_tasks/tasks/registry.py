@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from invoke import Context
@@ -18,9 +18,10 @@ from fleet_tasks.formats import Streams
 from fleet_tasks.options import DeviceName, Foreign, NewDevice, Output, Targets, Where
 from fleet_tasks.planning import agent_names
 from fleet_tasks.plans import Wish
+from fleet_tasks.record import record
 
 
-@dataclass(frozen=True)
+@record
 class DeviceRow(Device):
     """A device as people are shown it: with everything that holds for it, and the groups it is in."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from invoke import Context, Exit
 
@@ -17,10 +17,11 @@ from fleet_tasks.history import History, folder
 from fleet_tasks.jobs import Action
 from fleet_tasks.options import Connecting, Following, Limits, Output, RunChoice, Stopped, Targets, Where
 from fleet_tasks.plans import Wish
+from fleet_tasks.record import record
 from fleet_tasks.results import Report, Result, State
 
 
-@dataclass(frozen=True)
+@record
 class RunRow:
     """A run that devices know of: its summary counts them by state."""
 

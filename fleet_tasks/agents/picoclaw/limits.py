@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from fleet_tasks.errors import AgentUnready, RequestError
 from fleet_tasks.ranges import nearest
+from fleet_tasks.record import record
 
 DEFAULTS = {
     "max_tokens": int,
@@ -27,7 +28,7 @@ KINDS: Mapping[str, type] = {**DEFAULTS, **MODEL, **{name: kind for name, (_, ki
 _WORDS = {int: "a whole number, not negative", float: "a number, not negative", bool: "true or false"}
 
 
-@dataclass(frozen=True)
+@record
 class Sections:
     """The limits, sorted into the sections of the config, and variables beside it."""
 
