@@ -360,7 +360,7 @@ def packed(tmp_path: Path, data: bytes) -> Path:
 def test_only_the_wanted_member_is_taken(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "into").mkdir()
     archive = packed(tmp_path, data)
-    assert files.is_archive(archive)
+    assert files.is_archive(archive, "")
     assert files.unpack(archive, "picoclaw", tmp_path / "into", "it").read_bytes() == PROGRAM
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["archive", "member"]
 
@@ -391,7 +391,7 @@ def device() -> bytes:
         (zip_link(), "is no plain file"),
         (tar({"other": b""}), "There is no file picoclaw in"),
         (tar({"picoclaw": PROGRAM * 1000})[:90], "damaged"),
-        (b"\x1f\x8b" + b"junk" * 100, "damaged"),
+        (b"\x1f\x8b" + b"junk" * 100, "damaged archive: file could not be opened successfully.$"),
         (zipped({"picoclaw": PROGRAM})[:40], "damaged"),
     ],
     ids=["link", "device", "link in a zip", "not in it", "cut", "junk", "cut zip"],
@@ -411,6 +411,14 @@ def test_a_download_without_end_is_given_up(host: Releases, monkeypatch: pytest.
     monkeypatch.setattr(web, "BIGGEST", 10)
     with pytest.raises(ReleaseUnavailable, match="is larger than 0 MB"):
         get(host)
+
+
+@pytest.mark.parametrize("name", ["picoclaw_Linux_arm64.tar.gz", "picoclaw.ZIP"])
+def test_a_page_that_came_in_an_archives_place_is_no_program(host: Releases, name: str) -> None:
+    host.trouble["file"] = Trouble(body=b"<html>Sign in first.</html>")
+    host.publish("o/r", "v1.0", {name: b"<html>Sign in first.</html>"})
+    with pytest.raises(ReleaseUnavailable, match=f"{name} is a damaged archive"):
+        fetch(Wish("github:o/r@v1.0", (name,), member="picoclaw", checksum="none", api=host.api))
 
 
 # -- files and URLs -------------------------------------------------------------------------

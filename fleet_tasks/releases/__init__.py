@@ -52,7 +52,7 @@ def _from_disk(wish: Wish, path: Path, cache: Cache) -> Fetched:
     digest = files.digest(path)
     if wish.checksum and not unverified(wish):
         _compare(wish.checksum, digest, str(path))
-    packed = files.is_archive(path)
+    packed = files.is_archive(path, path.name)
     if not wish.member or (not packed and os.access(path, os.X_OK)):
         return Fetched(path, f"local-{digest[:12]}", digest)
     with cache.locked(digest):
@@ -184,7 +184,7 @@ def _download(wish: Wish, cache: Cache, tag: str, asset: Asset, expected: set[st
         for each in expected:
             _compare(each, digest, asset.url)
         path = raw
-        if wish.member and files.is_archive(raw):
+        if wish.member and files.is_archive(raw, asset.name):
             path = files.unpack(raw, wish.member, room.place, asset.name)
         return room.keep(path, digest, verified=bool(expected))
 

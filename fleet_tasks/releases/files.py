@@ -26,6 +26,8 @@ PIECE = 1 << 18
 
 _TAR = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
 _ZIP = b"PK\x03\x04"
+ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
+"""What archives are called."""
 
 
 def digest(path: Path) -> str:
@@ -42,8 +44,10 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a file is a tar (packed or not) or a zip, by its first bytes."""
+def is_archive(path: Path, name: str) -> bool:
+    """Whether a file is a tar (packed or not) or a zip, by its first bytes; or has to be one, by its name."""
+    if name.lower().endswith(ENDINGS):
+        return True
     with path.open("rb") as file:
         head = file.read(512)
     return head.startswith((*_TAR, _ZIP)) or head[257:262] == b"ustar"
@@ -69,7 +73,8 @@ def unpack(archive: Path, member: str, folder: Path, name: str) -> Path:
         with place.open("xb") as target:
             found = (_from_zip if zipped else _from_tar)(archive, member, target, name)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
-        raise ReleaseUnavailable(f"{name} is a damaged archive: {error}.") from error
+        reason = str(error).partition("\n")[0].rstrip(":.")
+        raise ReleaseUnavailable(f"{name} is a damaged archive: {reason}.") from error
     except OSError as error:
         raise ReleaseUnavailable(f"{name} cannot be unpacked: {error.strerror or error}.") from error
     if not found:
