@@ -394,6 +394,7 @@ def test_a_place_that_cannot_be_written_in(bench: Bench, tmp_path: Path) -> None
     wrong = crosses(result)
     assert {"write", "execute"} <= set(wrong)
     assert wrong["write"]["guidance"] == "Set home: to a folder of deck that may be written."
+    assert wrong["execute"]["guidance"] == "Set home: to a folder of deck where programs may run."
 
 
 def test_a_place_where_nothing_may_run(bench: Bench, tmp_path: Path) -> None:

@@ -160,6 +160,22 @@ def test_an_agent_that_fits_without_its_note_is_not_installed(bench: Bench, regi
     assert left == []
 
 
+@pytest.mark.parametrize("home", ["unset HOME", "HOME=/nowhere"])
+@pytest.mark.parametrize(
+    "words",
+    [("put", "--send", "fleet.yaml"), ("put", "--send", "fleet.yaml", "--workdir", "~/x"), ("get", "--fetch", "*"),
+     ("run", "--task", "pwd", "--workdir", "x")],
+    ids=["put", "put to a place", "get", "run"],
+)  # fmt: skip
+def test_a_login_without_a_home_is_named(words: tuple[str, ...], home: str, bench: Bench) -> None:
+    deck = bench.device("deck", shell="zsh")
+    (deck.home / ".zshenv").write_text(f"{home}\n")
+    bench.registry(bench.home / "fleet.yaml", ["deck"])
+    (result,) = fleet(bench, *words, "-d", "deck", "-f", "json").results
+    assert (result["state"], result["error"]["code"]) == ("failed", "home-missing"), result
+    assert result["error"]["message"] == "The login has no home folder."
+
+
 def test_a_folder_that_somebody_else_made_in_advance_is_not_used(bench: Bench, registry: Callable[..., Path]) -> None:
     """The name of a run's folder cannot be guessed; of the folder above it, all that is ours is private."""
     deck = bench.device("deck")

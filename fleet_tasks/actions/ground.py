@@ -57,6 +57,8 @@ def room_and_rights(places: Mapping[str, Place]) -> Iterator[Check]:
     runs = busy is not None and busy.may == "execute"
     found = "allowed" if runs else f"refused in {busy.path}" if busy else "refused"
     fix = "Set home: to a folder of {device} that is not mounted noexec."
+    if busy is not None and busy.may == "nothing":
+        found, fix = f"cannot be tried in {busy.path}", "Set home: to a folder of {device} where programs may run."
     yield Check("execute", runs, found, "programs may run there", fix)
 
 

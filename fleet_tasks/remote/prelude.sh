@@ -60,24 +60,23 @@ ft_refuse_place() {
 
 # Sets ft_base, our folder on the device for what stays: agents and the manifest. ft_home is the device's setting.
 ft_find_base() {
-    if [ -z "${HOME:-}" ] || [ ! -d "$HOME" ]; then
-        case $ft_home in /*) ;; *) ft_fail home-missing "The login has no home folder." ;; esac
-    fi
-    if [ -n "$ft_home" ]; then
-        ft_expand "$ft_home"
-        ft_base=$ft_path
-    else
-        ft_base=$HOME/.local/share/fleet-tasks
-    fi
+    ft_expand "${ft_home:-.local/share/fleet-tasks}"
+    ft_base=$ft_path
 }
 
 # ft_expand PATH: a path of the user's, relative to the home unless absolute, into ft_path.
 ft_expand() {
     case $1 in
+    /*)
+        ft_path=$1
+        return
+        ;;
+    esac
+    [ -n "${HOME:-}" ] && [ -d "$HOME" ] || ft_fail home-missing "The login has no home folder."
+    case $1 in
     '~') ft_path=$HOME ;;
     '~/'*) ft_path=$HOME/${1#'~/'} ;;
-    /*) ft_path=$1 ;;
-    *) ft_path=${HOME:-.}/$1 ;;
+    *) ft_path=$HOME/$1 ;;
     esac
 }
 
