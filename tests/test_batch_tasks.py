@@ -138,6 +138,14 @@ def test_yaml_and_json_lines_say_the_same(tmp_path: Path) -> None:
     assert yaml[1].takes == ("a",) and yaml[0].send == (Send(str(tmp_path / "in.txt"), "in.txt"),)
 
 
+def test_one_thing_needs_no_brackets(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").touch()
+    text = "tasks:\n  - {id: a, task: x, send: in.txt, fetch: out}\n  - {task: y, after: a, send: {from: a}}\n"
+    first, second = read(Source("f", text, lines=False), tmp_path)
+    assert (first.send, first.fetch) == ((Send(str(tmp_path / "in.txt"), "in.txt"),), ("out",))
+    assert (second.takes, second.after) == (("a",), ("a",))
+
+
 VALUES = st.one_of(
     st.sampled_from(["t1", "reduce", "..", "a@b", "-x", "shell", "", "  ", "yes", "7", "~", "{x}"]),
     st.just("sk-aB3456789012345678901"),

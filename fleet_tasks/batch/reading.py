@@ -148,7 +148,7 @@ def _sends(spot: Spot, folder: Path) -> tuple[tuple[Send, ...], tuple[str, ...]]
     """Local files, and the ids that ``{from: id}`` names for the outputs of other tasks."""
     files: list[Send] = []
     takes: list[str] = []
-    for item in spots.items(spot):
+    for item in _listed(spot):
         if isinstance(item.node, Mapping):
             found = spots.fields(item, ("from",))
             if "from" not in found:
@@ -199,7 +199,8 @@ def _texts(spot: Spot) -> tuple[str, ...]:
 
 def _listed(spot: Spot) -> list[Spot]:
     """A list, or one value that stands for a list of one."""
-    return [spot] if isinstance(spot.node, Scalar) and not spot.node.empty else spots.items(spot)
+    one = isinstance(spot.node, Mapping) or (isinstance(spot.node, Scalar) and not spot.node.empty)
+    return [spot] if one else spots.items(spot)
 
 
 def _spot(source: Source, line: int, value: Any) -> Spot:
