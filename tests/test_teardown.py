@@ -103,6 +103,53 @@ def test_a_cleanup_is_of_the_tasks_agent_alone(bench: Bench) -> None:
     assert not list(deck.home.rglob("agents/one")) and list(deck.home.rglob("agents/two"))
 
 
+HELD = """[ "$FLEET_TASK" != wait ] || { : >~/began; until [ -e ~/go ]; do sleep 0.05; done; }
+cat "$FLEET_AGENT_HOME/tool"
+"""
+"""A task that waits until it may go on needs its agent to the end."""
+
+
+def held(bench: Bench, tool: str = "works") -> BenchDevice:
+    """The device ``deck``, and in its registry an agent with this tool."""
+    describe(bench, held=agent("held", deploy=f"echo {tool} >tool", dispatch=HELD))
+    return bench.device("deck")
+
+
+def test_a_cleanup_leaves_the_agent_to_another_run_that_is_at_work(bench: Bench) -> None:
+    deck = held(bench)
+    words = ("dispatch", "-d", "deck", "-a", "held", "--cleanup", "--quiet", "--task")
+    with going(bench, *words, "wait") as work:
+        assert eventually((deck.home / "began").exists)
+        assert fleet(bench, *words, "quick").stdout == "works\n"
+        (deck.home / "go").touch()
+        assert work.end().stdout == "works\n", "it was taken from under the other"
+    assert there(deck) == ["began", "go", "said"], "who was at work last did not clean up"
+
+
+def test_a_teardown_that_was_asked_for_waits_for_nobody(bench: Bench) -> None:
+    deck = held(bench)
+    with going(bench, "dispatch", "-d", "deck", "-a", "held", "--quiet", "--task", "wait") as work:
+        assert eventually((deck.home / "began").exists)
+        assert fleet(bench, "teardown", "-d", "deck", "-a", "held", "--verify").stdout == "removed held\n"
+        (deck.home / "go").touch()
+        assert work.end().code == 1
+    assert there(deck) == ["began", "go", "said"]
+
+
+def test_a_version_at_work_goes_with_the_next_but_one(bench: Bench) -> None:
+    deck = held(bench, "first")
+    words = ("dispatch", "-d", "deck", "-a", "held", "--quiet", "--task")
+    with going(bench, *words, "wait") as work:
+        assert eventually((deck.home / "began").exists)
+        held(bench, "second")
+        assert fleet(bench, *words, "quick").stdout == "second\n"
+        (deck.home / "go").touch()
+        assert work.end().stdout == "first\n", "it was taken from under the other"
+    held(bench, "third")
+    assert fleet(bench, *words, "quick").stdout == "third\n"
+    assert [each.read_text() for each in deck.home.rglob("tool")] == ["third\n"]
+
+
 def test_an_agent_that_the_registry_forgot_goes_too(bench: Bench) -> None:
     deck = installed(bench, "one", "two")
     describe(bench, "two")

@@ -82,6 +82,7 @@ def _remove(stage: Stage, job: Job) -> _Removal:
     values = {
         "agent": removal.agent,
         "alone": alone,
+        "spare": job.always,
         "device": stage.device.name,
         **saying.supervision(secrets.token_hex(16)),
         "script": script,

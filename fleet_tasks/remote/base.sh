@@ -26,6 +26,15 @@ ft_unmake() {
     done
 }
 
+# ft_used FOLDER: whether a run that goes on works with an agent in it.
+ft_used() {
+    for ft_place in "${TMPDIR:-/tmp}"/fleet-tasks-* "${HOME:-}"/.fleet-tasks-* "$ft_base"/fleet-tasks-*; do
+        [ -O "$ft_place" ] && read -r ft_name <"$ft_place/uses" || continue
+        case $ft_name in "$1" | "$1"/*) ft_goes_on "$ft_place" && return ;; esac
+    done
+    return 1
+}
+
 # With no agent there any more our folder goes, and the folders we made for it while they are empty; fails when there
 # is an agent. What keeps the folder keeps its manifest, too.
 ft_leave() {

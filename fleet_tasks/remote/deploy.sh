@@ -94,10 +94,10 @@ ft_install() {
     ft_run=
     ft_workdir=/
     mv -f "$ft_agents/.current-$ft_id" "$ft_agents/current"
-    # Earlier versions go; on Unix a running program keeps its file until it ends.
+    # Earlier versions go, unless one is at work: it may be a tree of which a task has not read all yet.
     for ft_each in "$ft_agents"/* "$ft_agents/.old-$ft_id"; do
         case $ft_each in "$ft_agents/current" | "$ft_agents/$ft_wanted") continue ;; esac
-        rm -rf "$ft_each"
+        ft_used "$ft_each" || rm -rf "$ft_each"
     done
     [ -n "$ft_link" ] && ft_make_link
 }

@@ -69,6 +69,7 @@ ft_dispatch() {
             ft_fail agent-missing "The agent $ft_agent is not installed."
     fi
     ft_open_run
+    [ -n "$ft_agent" ] && printf '%s\n' "$ft_base/agents/$ft_agent/$ft_version" >"$ft_run/uses"
     ft_clear_before_boot
     ft_workdir=$ft_run/work
     if [ -n "$ft_at" ]; then
@@ -96,6 +97,7 @@ ft_dispatch() {
     ft_say started "$ft_self"
     ft_start sh "$ft_run/agent.sh"
     ft_await
+    true >"$ft_run/uses"
     # What it would still read is not for it, where another task may follow on the channel.
     wait "$ft_watcher"
     ft_say exit "$ft_status" "${ft_why:-ended}" "$ft_left"

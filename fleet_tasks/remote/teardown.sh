@@ -4,6 +4,12 @@
 main() {
     ft_begin
     ft_find_base
+    # Who cleans up after a task leaves the agent to another run that is at work with it, and will clean up itself.
+    if [ -n "$ft_spare" ] && ft_used "$ft_base/agents/$ft_agent"; then
+        ft_say absent
+        ft_finish
+        exit 0
+    fi
     [ -d "$ft_base/agents/$ft_agent" ] || ft_say absent
     if ft_find_agent || [ -n "$ft_alone" ]; then # an agent that needs no installing may have a teardown, too
         ft_workdir=$ft_agent_home
