@@ -95,9 +95,10 @@ class Carrying:
             known = self._history.load(plan.run)
             away = {(result.device, result.task_id): result for result in results if self._is_away(result)}
             told = tuple(away.get((result.device, result.task_id), result) for result in known.results)
-            # Known of a detached run is only how long it took to start.
-            took = max([known.seconds, *(result.seconds for result in told)])
-            report = replace(known, results=told, seconds=took, interrupted=report.interrupted)
+            took = known.seconds + seconds
+            if plan.command == "follow":  # of a detached run only is known how long it took to start
+                took = max([known.seconds, *(result.seconds for result in told)])
+            report = replace(known, results=told, seconds=round(took, 3), interrupted=report.interrupted)
         self._history.finish(report)
         self._history.close()
         return report

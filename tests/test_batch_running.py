@@ -397,6 +397,7 @@ def test_ctrl_c_and_resume(bench: Bench, place: Path) -> None:
     assert set(marks(bench.devices("d1", "d2")).values()) == {1}
     last = typed(bench, place, "resume", "--run", said.document["run"], "--rerun", "lost")
     assert last.code == 0 and set(states(last).values()) == {"done"}, last.stderr
+    assert said.document["seconds"] < again.document["seconds"] < last.document["seconds"]
 
 
 def test_what_was_lost_with_the_program_is_done_again_when_told_so(bench: Bench, place: Path) -> None:
