@@ -362,6 +362,34 @@ def test_curl_is_not_given_the_key_as_an_argument(bench: Bench, tmp_path: Path, 
     assert endpoint.asked[-1].key == CANARY
 
 
+@pytest.mark.parametrize(
+    ("model", "cut", "env", "sentence"),
+    [
+        ("mock-model", 1500, {}, "broke off in the middle of its answer"),
+        ("mock-model", 1500, {"CLIO_TEST_CURL": "1"}, "broke off in the middle of its answer"),
+        ("whole-model", 300, {"CLIO_TEST_CURL": "1"}, "cannot be reached: curl ended with 18"),
+    ],
+    ids=["perl", "curl", "curl, not streamed"],
+)
+def test_half_an_answer_is_none(
+    bench: Bench, tmp_path: Path, endpoint: Models, model: str, cut: int, env: dict[str, str], sentence: str
+) -> None:
+    deck = Deck(bench, tmp_path, STAND_IN, endpoint, env=env)
+    endpoint.usual = Answer(text="first all of this, and then " * 9, cut=cut)
+    said = deck.dispatch("hello", "--model", model)
+    assert (said.code, said.results[0]["state"]) == (1, "failed"), said
+    assert said.results[0]["error"]["message"] == f"CLIO failed: {endpoint.url}/v1/chat/completions {sentence}"
+    endpoint.usual = Answer(text="first all of this")
+    assert deck.dispatch("hello", "--model", model).results[0]["stdout"] == "first all of this\n"
+
+
+@pytest.mark.skipif(not REAL, reason="wants a real CLIO")
+def test_the_real_one_asks_again_for_the_other_half(bench: Bench, tmp_path: Path, endpoint: Models) -> None:
+    endpoint.next(Answer(text="first all of this, and then " * 9, cut=1500))
+    said = Deck(bench, tmp_path, Path(str(REAL)), endpoint).dispatch("hello")
+    assert said.results[0]["stdout"].startswith(f"{ECHO}hello\n"), said  # it tells the model of the error, too
+
+
 # -- GitHub Copilot --------------------------------------------------------------------------------
 
 

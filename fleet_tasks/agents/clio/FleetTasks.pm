@@ -146,7 +146,21 @@ sub elsewhere {
         $moved->content( $what->content ) if defined $what->content;
         $what = $moved;
     }
-    return $request->( $self, $what, @rest );
+    my $answer = $request->( $self, $what, @rest );
+    my $posted = ref $what && $what->can('method') && $what->method eq 'POST';
+    if ( $posted && ref $answer && $answer->{success} && broken( $answer->{content} // '' ) ) {
+        print {*STDERR} 'FleetTasks: ', $what->uri->as_string, " broke off in the middle of its answer\n";
+        STDERR->flush;
+        @$answer{qw(success status reason content)} = ( 0, 599, 'Internal Exception', 'The answer broke off.' );
+    }
+    return $answer;
+}
+
+# Whether a stream of events came to no end: CLIO would take what there is for the whole answer.
+sub broken {
+    my ($content) = @_;
+    return $content =~ /^data:/m && $content !~ /^data:\s*(?:\[DONE\]|\{\s*"error")/m
+        && $content !~ /"finish_?reason"\s*:\s*"|"(?:message_stop|response\.(?:completed|incomplete|failed))"/i;
 }
 
 # CLIO's own words for a refusal tell little: what the model's endpoint said goes to standard error.
@@ -240,8 +254,10 @@ sub curl {
         eval { $callback->( $piece, $heard, undef ) };
     }
     close $answer;
+    my $ended = $? >> 8;
     my ( $status, $reason, %told ) = heads($said);
-    return failed("curl ended with " . ( $? >> 8 )) unless $status;
+    # 18 is an answer cut short, 28 one that took too long; after others all of it may be there.
+    return failed("curl ended with $ended") if !$status || $ended == 18 || $ended == 28;
     return {
         success => $status >= 200 && $status < 300,
         status  => $status,

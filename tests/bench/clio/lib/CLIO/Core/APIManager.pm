@@ -61,7 +61,8 @@ sub ask {
     $base .= '/chat/completions' if $base !~ m{/chat/completions\z};
     my ($model) = $config->get('model') =~ m{\A[a-z_]+/(.*)};
     my $told    = $self->validate_and_truncate_messages($messages);
-    my $body    = encode_json( { model => $model, messages => $told } );
+    my $stream  = $model =~ /whole/ ? JSON::PP::false : JSON::PP::true;
+    my $body    = encode_json( { model => $model, messages => $told, stream => $stream } );
     my $request = HTTP::Request->new( POST => $base );
     $request->header( Authorization  => "Bearer $self->{key}" );
     $request->header( 'Content-Type' => 'application/json' );
@@ -71,11 +72,23 @@ sub ask {
     }
     for my $attempt ( 1 .. 3 ) {
         my $answer = CLIO::Compat::HTTP->new( timeout => 60 )->request($request);
-        return decode_json( $answer->{content} ) if $answer->{success};
+        return $stream ? streamed( $answer->{content} ) : decode_json( $answer->{content} ) if $answer->{success};
         return 'Unknown error in workflow orchestration' if $answer->{status} == 599;
         sleep 60 if $answer->{status} == 429;
     }
     return 'Maximum retries exceeded: Authentication token refreshed. Retrying request...';
+}
+
+# A stream's events put together; whether it came to its end is not looked at.
+sub streamed {
+    my ($events) = @_;
+    my %said = ( role => 'assistant' );
+    while ( $events =~ /^data: (\{.*\})$/mg ) {
+        my $delta = ( decode_json($1)->{choices}[0] // {} )->{delta} // {};
+        $said{content} .= $delta->{content} if defined $delta->{content};
+        $said{tool_calls} = $delta->{tool_calls} if $delta->{tool_calls};
+    }
+    return { choices => [ { message => \%said } ] };
 }
 
 1;
