@@ -16,12 +16,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from fleet_tasks.errors import ReleaseUnavailable
+from fleet_tasks.record import record
 from fleet_tasks.registry.storing import locked
 from fleet_tasks.releases import files
 
@@ -42,7 +43,7 @@ def folder(environ: Mapping[str, str]) -> Path:
     return platformdirs.user_cache_path("fleet-tasks") / "releases"
 
 
-@dataclass(frozen=True)
+@record
 class Copy:
     """A kept program: ``sha256`` is its own, ``asset_sha256`` that of the file it came in."""
 
@@ -151,7 +152,7 @@ def prune(source: Path) -> None:
             shutil.rmtree(version, ignore_errors=True)
 
 
-@dataclass(frozen=True)
+@record
 class Room:
     """A folder of one's own, to become a copy."""
 

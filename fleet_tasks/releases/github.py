@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from fleet_tasks.errors import ReleaseUnavailable
+from fleet_tasks.record import record
 from fleet_tasks.releases import sums, web
 
 API = "https://api.github.com"
@@ -25,7 +26,7 @@ _NUMBERED = re.compile(r"[A-Za-z._-]*\d+(\.\d+)+([-+._].*)?")
 _DOWNLOAD = re.compile(r"/([^/]+)/([^/]+)/releases/download/(.+)/[^/]+")
 
 
-@dataclass(frozen=True)
+@record
 class Repository:
     """Where releases come from: owner and name, the tag wanted or ``latest``, and the base of the API."""
 
@@ -52,7 +53,7 @@ class Repository:
         return f"{base}/{web.quoted(self.owner, self.repo)}"
 
 
-@dataclass(frozen=True)
+@record
 class Asset:
     """One file of a release; its SHA-256 and its size in bytes where the API tells them."""
 
@@ -62,7 +63,7 @@ class Asset:
     size: int | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Release:
     """A release and its files by name; no files at all when only its tag is known."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from fleet_tasks.errors import RequestError
+from fleet_tasks.record import record
 from fleet_tasks.releases.github import API, LATEST, Repository
 
 NONE = "none"
@@ -15,7 +15,7 @@ NONE = "none"
 _GITHUB = re.compile(r"github:([A-Za-z0-9_.-]+)/([A-Za-z0-9_.-]+?)(?:\.git)?(?:@([A-Za-z0-9_.+/-]+))?")
 
 
-@dataclass(frozen=True)
+@record
 class Wish:
     """One file of a source: ``github:owner/repo[@tag]``, a URL, or a path.
 
@@ -30,7 +30,7 @@ class Wish:
     api: str | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Fetched:
     """A file of this machine, its version in the words of its source, and its own SHA-256."""
 
