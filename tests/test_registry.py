@@ -296,6 +296,7 @@ def test_records_cross_process_borders() -> None:
         ("providers: {x: {}}", "needs api_base"),
         ("providers: {x: {api_base: ftp://h}}", "must be a URL"),
         ("agents: {x: {source: github:nope}}", "github:owner/repo"),
+        ("agents: {x: {source: 'ftp://mirror/picoclaw'}}", "a URL (http or https)"),
         ("agents: {x: {checksum: 12ab}}", "SHA-256"),
         ("agents: {x: {dispatsh: y}}", "did you mean dispatch?"),
         ("secrets: {X: {}}", "exactly one"),

@@ -140,9 +140,10 @@ def _need(spot: Spot) -> str:
 
 def _source(spot: Spot) -> str:
     source = spots.path(spot)
-    if source.startswith("github:") and not _GITHUB.fullmatch(source):
-        raise spot.wrong("must be a path, a URL, or github:owner/repo with @tag or without.")
-    return schema.url(spot) if source.startswith(("http://", "https://")) else source
+    url = source.startswith(("http://", "https://"))
+    if ("://" in source and not url) or (source.startswith("github:") and not _GITHUB.fullmatch(source)):
+        raise spot.wrong("must be a path, a URL (http or https), or github:owner/repo with @tag or without.")
+    return schema.url(spot) if url else source
 
 
 def _checksum(spot: Spot) -> str:
