@@ -163,6 +163,7 @@ def test_picoclaw_fleet(home: Path) -> None:
         {"name": "pi", "host": "10.0.0.5", "user": "pi", "arch": "aarch64", "ssh_key": "~/.ssh/pi"},
         {"name": "Living Room", "host": "tv.local", "user": "root", "arch": "z80", "api_key": CANARY},
         {"name": "bad", "host": "-oProxyCommand=x"},
+        {"name": "own", "host": "h", "provider": "zz"},
     ]
     path.write_text(json.dumps({"hosts": hosts, "defaults": {"provider": "anthropic", "api_key_env": "OTHER_KEY"}}))
     imported = read_foreign(path)
@@ -173,7 +174,8 @@ def test_picoclaw_fleet(home: Path) -> None:
     notes = "\n".join(imported.notes)
     for says in (
         "'Living Room' is called Living-Room",
-        "arch is left out",
+        "Living-Room: arch is left out: it 'z80' is no architecture",
+        "own: provider is left out: There is no provider",
         "'bad' is left out",
         "api_key is left out",
         "OTHER_KEY",

@@ -356,6 +356,7 @@ def test_versions_stand_side_by_side_while_one_runs(world: World, tmp_path: Path
     assert world.fleet("deploy", "-d", "deck").code == 0
     assert json.loads(running.communicate(timeout=PATIENCE)[0])["results"][0]["stdout"] == "late\n"
     folder = world.device.home / ".local/share/fleet-tasks/agents/picoclaw"
+    assert world.fleet("deploy", "-d", "deck").code == 0
     assert len([each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")]) == 1
     assert world.fleet("status", "-d", "deck", "-f", "json").results[0]["facts"]["version"] == "0.2.10"
 

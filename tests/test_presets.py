@@ -319,21 +319,31 @@ def test_what_npm_installed_is_looked_at(
 UV = """#!/bin/sh
 [ "$1 $2" = "pip install" ] || exit 9
 while [ $# -gt 0 ]; do
-    case $1 in --target) target=$2 ;; llm==2.1) ;; --python) [ "$2" = python3 ] || exit 9 ;; esac
+    case $1 in --target) target=$2 ;; --python) [ "$2" = python3 ] || exit 9 ;; esac
     last=$1
     shift
 done
-[ "$last" = llm==2.1 ] || {
+mkdir -p "$target/bin"
+case $last in
+llm==2.1) echo 'import sys; print("llm, version 2.1", *sys.argv[2:])' >"$target/bin/llm" ;;
+llm==2.3) echo 'raise ImportError("click is too new")' >"$target/bin/llm" ;;
+*)
     printf 'error: no\\n  cause: nothing is called %s\\n\\nhint: ask somebody\\n' "$last" >&2
     exit 1
-}
-mkdir -p "$target/bin"
-echo 'import sys; print("llm, version 2.1", *sys.argv[2:])' >"$target/bin/llm"
+    ;;
+esac
 """
 
 
-@pytest.mark.parametrize(("version", "code"), [("2.1", None), ("2.2", "agent-unready")])
-def test_uv_goes_before_pip(bench: Bench, tmp_path: Path, version: str, code: str | None) -> None:
+@pytest.mark.parametrize(
+    ("version", "code", "sentence"),
+    [
+        ("2.1", None, "installed llm llm, version 2.1\n"),
+        ("2.2", "agent-unready", "uv could not install llm: cause: nothing is called llm==2.2"),
+        ("2.3", "wrong-binary", "llm says: ImportError: click is too new (wanted: 2.3)"),
+    ],
+)
+def test_uv_goes_before_pip(bench: Bench, tmp_path: Path, version: str, code: str | None, sentence: str) -> None:
     folder = Path(stubs(tmp_path / "means", "uv", "python3"))
     (folder / "uv").write_text(UV)
     (folder / "python3").write_text(f'#!/bin/sh\ncase "$*" in "-m pip "*) exit 1 ;; esac\nexec {sys.executable} "$@"\n')
@@ -343,10 +353,7 @@ def test_uv_goes_before_pip(bench: Bench, tmp_path: Path, version: str, code: st
     words = ("-d", "deck", "-a", "llm", "-f", "json", "--registry", str(registry))
     result = fleet(bench, "deploy", *words).results[0]
     assert (result["error"] or {"code": None})["code"] == code
-    if code is None:
-        assert result["stdout"] == "installed llm llm, version 2.1\n"
-    else:
-        assert result["error"]["message"].endswith("uv could not install llm: cause: nothing is called llm==2.2")
+    assert (result["error"] or {"message": result["stdout"]})["message"].endswith(sentence)
     assert fleet(bench, "teardown", *words, "--verify").code == 0
     assert list(deck.home.iterdir()) == []
 

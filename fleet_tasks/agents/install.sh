@@ -81,6 +81,8 @@ esac
 rm -rf "$FLEET_AGENT_HOME/.cache"
 found=$(version_of "$FLEET_AGENT_HOME/bin/$program")
 suits "$found" || {
+    # Python and node print where it happened before what happened.
+    [ -n "$found" ] || found=$(grep '^[A-Za-z_.]*\(Error\|Exception\): ' "$FLEET_AGENT_HOME/.said" | tail -n 1)
     [ -n "$found" ] || found=$(grep . "$FLEET_AGENT_HOME/.said" | head -n 1)
     refuse wrong-binary "$package was installed, and $program says: ${found:-nothing} (wanted: ${version:-any})"
 }

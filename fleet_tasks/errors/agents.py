@@ -48,7 +48,7 @@ class WrongBinary(AgentError):
     """The installed program does not run on the device."""
 
     code = "wrong-binary"
-    guidance = "Check arch of {device} in fleet.yaml, then: fleet deploy -d {device} -a {agent}"
+    guidance = "Check source: of {agent} and arch: of {device} in fleet.yaml, then: fleet deploy -d {device} -a {agent}"
 
 
 class TaskTooLong(AgentError):

@@ -103,5 +103,6 @@ class Harvest:
         try:
             return _READERS[key](Spot("", key, Scalar(1, 1, text, plain=False)))
         except RegistryError as error:
-            self.note(f"{name}: {key} is left out: it {str(error).removeprefix(f'{error.place}: ')}")
+            why = str(error).removeprefix(f"{error.place}: ")
+            self.note(f"{name}: {key} is left out: {why if why[0].isupper() else f'it {why}'}")
             return None

@@ -22,7 +22,10 @@ main() {
             ;;
         base) ft_take_over "$ft_wanted" ;;
         drop) rm -f -- "$ft_run/$ft_wanted" ;;
-        keep) break ;;
+        keep)
+            [ -n "$ft_version" ] && ft_sweep
+            break
+            ;;
         install)
             ft_install
             break
@@ -94,16 +97,23 @@ ft_install() {
     ft_run=
     ft_workdir=/
     mv -f "$ft_agents/.current-$ft_id" "$ft_agents/current"
-    # Earlier versions go, unless one is at work: it may be a tree of which a task has not read all yet.
-    for ft_each in "$ft_agents"/* "$ft_agents/.old-$ft_id"; do
-        case $ft_each in "$ft_agents/current" | "$ft_agents/$ft_wanted") continue ;; esac
-        ft_used "$ft_each" || rm -rf "$ft_each"
-    done
+    ft_version=$ft_wanted
+    ft_sweep
     [ -n "$ft_link" ] && ft_make_link
+}
+
+# Earlier versions go, but for one that is at work, which may be a tree of which a task has not read all yet: it goes
+# the next time somebody comes.
+ft_sweep() {
+    for ft_each in "$ft_agents"/* "$ft_agents/.old-$ft_id"; do
+        case $ft_each in "$ft_agents/current" | "$ft_agents/$ft_version") continue ;; esac
+        [ ! -e "$ft_each" ] || ft_used "$ft_each" || rm -rf "$ft_each"
+    done
 }
 
 # A link to the agent's program where shells look for programs, when nothing is there but one to an earlier version.
 ft_make_link() {
+    [ -d "${HOME:-}" ] || return
     ft_at=$HOME/.local/bin/${ft_link##*/}
     if [ -L "$ft_at" ]; then
         case $(ls -l "$ft_at") in
@@ -112,13 +122,9 @@ ft_make_link() {
         return
     fi
     [ -e "$ft_at" ] && return
-    ft_top=$HOME/.local/bin
-    if [ ! -d "$ft_top" ]; then
-        mkdir -p "$ft_top" || return
-        printf 'made %s\n' "$ft_top" >>"$ft_base/manifest" || {
-            rmdir "$ft_top"
-            return
-        }
-    fi
+    for ft_top in "$HOME/.local" "$HOME/.local/bin"; do
+        [ -d "$ft_top" ] && continue
+        printf 'made %s\n' "$ft_top" >>"$ft_base/manifest" && mkdir "$ft_top" || return
+    done
     printf 'link %s %s\n' "$ft_agent" "$ft_at" >>"$ft_base/manifest" && ln -s "$ft_agents/$ft_wanted/$ft_link" "$ft_at"
 }
