@@ -136,7 +136,7 @@ def test_a_teardown_that_was_asked_for_waits_for_nobody(bench: Bench) -> None:
     assert there(deck) == ["began", "go", "said"]
 
 
-def test_a_version_at_work_goes_with_the_next_but_one(bench: Bench) -> None:
+def test_a_version_at_work_goes_when_it_is_free(bench: Bench) -> None:
     deck = held(bench, "first")
     words = ("dispatch", "-d", "deck", "-a", "held", "--quiet", "--task")
     with going(bench, *words, "wait") as work:
@@ -145,9 +145,8 @@ def test_a_version_at_work_goes_with_the_next_but_one(bench: Bench) -> None:
         assert fleet(bench, *words, "quick").stdout == "second\n"
         (deck.home / "go").touch()
         assert work.end().stdout == "first\n", "it was taken from under the other"
-    held(bench, "third")
-    assert fleet(bench, *words, "quick").stdout == "third\n"
-    assert [each.read_text() for each in deck.home.rglob("tool")] == ["third\n"]
+    assert fleet(bench, *words, "quick").stdout == "second\n"
+    assert [each.read_text() for each in deck.home.rglob("tool")] == ["second\n"]
 
 
 def test_an_agent_that_the_registry_forgot_goes_too(bench: Bench) -> None:
@@ -227,6 +226,31 @@ def test_the_python_api_does_the_same(bench: Bench) -> None:
         plan = opened.plan_simple(Action.TEARDOWN, opened.choose(Targets(all=True)))
         (result,) = opened.collect(plan).results
     assert (result.stdout, there(deck)) == (b"removed one, two\n", ["said"])
+
+
+@pytest.mark.parametrize("there_already", [False, True])
+def test_a_folder_that_was_made_for_a_run_goes_and_one_of_the_users_stays(bench: Bench, there_already: bool) -> None:
+    deck = bench.device("deck")
+    place = deck.home / "deep" / "er"
+    if there_already:
+        place.mkdir(parents=True)
+    bench.registry(bench.home / "fleet.yaml", [], devices={"deck": {**deck.entry, "home": "~/deep/er"}})
+    for words in (("run", "--task", "pwd"), ("deploy", "-a", "demo")):
+        assert fleet(bench, *words, "-d", "deck").code == 0
+        assert fleet(bench, "teardown", "-d", "deck", "--verify").code == 0
+        assert list(place.iterdir()) == [] if there_already else list(deck.home.iterdir()) == []
+
+
+def test_a_login_without_a_home_gets_no_link(bench: Bench) -> None:
+    deck = bench.device("deck", shell="zsh")
+    (deck.home / ".zshenv").write_text(f"HOME={deck.home}/none\n")
+    entry = {**deck.entry, "home": str(deck.home / "ours")}
+    bench.registry(bench.home / "fleet.yaml", [], devices={"deck": entry})
+    assert fleet(bench, "deploy", "-d", "deck", "-a", "demo").code == 0
+    assert sorted(each.name for each in deck.home.iterdir()) == [".zshenv", "ours"]
+    assert (deck.home / "ours" / "manifest").read_text() == f"made {deck.home}/ours\n"
+    assert fleet(bench, "teardown", "-d", "deck", "--verify").code == 0
+    assert [each.name for each in deck.home.iterdir()] == [".zshenv"]
 
 
 # -- a first install that fails -------------------------------------------------------------------

@@ -1,30 +1,4 @@
-# Our folder on the device: made for the first agent, and gone with the last.
-
-# Makes ft_base, private, and notes in its manifest the topmost folder that was not there before.
-ft_make_base() {
-    [ -s "$ft_base/manifest" ] && return
-    ft_top=$ft_base
-    while [ "${ft_top%/*}" != "" ] && [ ! -d "${ft_top%/*}" ]; do ft_top=${ft_top%/*}; done
-    [ -d "$ft_base" ] && ft_top=
-    ft_said=$(mkdir -p -- "$ft_base" 2>&1) && {
-        chmod 700 "$ft_base"
-        ft_said=$({ printf 'made %s\n' "$ft_top" >"$ft_base/manifest"; } 2>&1) && return
-    }
-    # A full disk takes a file and not its line, of which a shell may say no more than "I/O error".
-    [ -f "$ft_base/manifest" ] && ft_said="There is no space left in $ft_base."
-    rm -f "$ft_base/manifest"
-    [ -n "$ft_top" ] && ft_unmake "$ft_base" "$ft_top"
-    ft_refuse_place
-}
-
-# ft_unmake FOLDER TOP: removes a folder and those above it, TOP the last, as long as they are empty or not there.
-ft_unmake() {
-    ft_each=$1
-    while [ "${#ft_each}" -ge "${#2}" ]; do
-        [ ! -d "$ft_each" ] || rmdir "$ft_each" || break
-        ft_each=${ft_each%/*}
-    done
-}
+# Our folder on the device, once agents are in it: gone with the last of them.
 
 # ft_used FOLDER: whether a run that goes on works with an agent in it.
 ft_used() {
@@ -35,21 +9,23 @@ ft_used() {
     return 1
 }
 
-# With no agent there any more our folder goes, and the folders we made for it while they are empty; fails when there
-# is an agent. What keeps the folder keeps its manifest, too.
+# With no agent there any more what we made goes: our folder, and those above it while they are empty. Fails when there
+# is an agent, or when the folder is none of our making. What keeps the folder keeps its manifest, too.
 ft_leave() {
     rmdir "$ft_base/agents"
     [ ! -d "$ft_base/agents" ] || return
     ft_kept=
     ft_made=
+    ft_ours=
     while read -r ft_line; do
+        case $ft_base/ in "${ft_line#made }"/*) ft_ours=1 ;; esac
         ft_kept="$ft_kept$ft_line
 "
         ft_made="$ft_line
 $ft_made"
     done <"$ft_base/manifest" || return
     rm -f "$ft_base/manifest"
-    rmdir "$ft_base" || {
+    [ -z "$ft_ours" ] || rmdir "$ft_base" || {
         printf %s "$ft_kept" >"$ft_base/manifest"
         return 0
     }
@@ -62,4 +38,5 @@ $ft_made"
     done <<MADE
 $ft_made
 MADE
+    [ -n "$ft_ours" ]
 }

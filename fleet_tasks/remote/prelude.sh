@@ -64,6 +64,32 @@ ft_find_base() {
     ft_base=$ft_path
 }
 
+# Makes ft_base, private, and notes in its manifest the topmost folder that was not there before.
+ft_make_base() {
+    [ -s "$ft_base/manifest" ] && return
+    ft_top=$ft_base
+    while [ "${ft_top%/*}" != "" ] && [ ! -d "${ft_top%/*}" ]; do ft_top=${ft_top%/*}; done
+    [ -d "$ft_base" ] && ft_top=
+    ft_said=$(mkdir -p -- "$ft_base" 2>&1) && {
+        chmod 700 "$ft_base"
+        ft_said=$({ printf 'made %s\n' "$ft_top" >"$ft_base/manifest"; } 2>&1) && return
+    }
+    # A full disk takes a file and not its line, of which a shell may say no more than "I/O error".
+    [ -f "$ft_base/manifest" ] && ft_said="There is no space left in $ft_base."
+    rm -f "$ft_base/manifest"
+    [ -n "$ft_top" ] && ft_unmake "$ft_base" "$ft_top"
+    ft_refuse_place
+}
+
+# ft_unmake FOLDER TOP: removes a folder and those above it, TOP the last, as long as they are empty or not there.
+ft_unmake() {
+    ft_each=$1
+    while [ "${#ft_each}" -ge "${#2}" ]; do
+        [ ! -d "$ft_each" ] || rmdir "$ft_each" || break
+        ft_each=${ft_each%/*}
+    done
+}
+
 # ft_expand PATH: a path of the user's, relative to the home unless absolute, into ft_path.
 ft_expand() {
     case $1 in
@@ -86,7 +112,7 @@ ft_open_run() {
     ft_name=fleet-tasks-$ft_id
     if [ -n "$ft_home" ]; then
         ft_find_base
-        ft_make "$ft_base"
+        [ -d "$ft_base" ] || ft_make_base
         ft_try_run "$ft_base/$ft_name" || ft_refuse_place
     else
         ft_try_run "${TMPDIR:-/tmp}/$ft_name" || ft_try_run "${HOME:-/nonexistent}/.$ft_name" || ft_refuse_place
