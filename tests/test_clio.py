@@ -637,6 +637,14 @@ def test_check_looks_at_perl_and_its_modules(bench: Bench, tmp_path: Path, tree:
     assert {"perl:JSON::PP", "perl:HTTP::Tiny", "perl:Time::HiRes", "perl:Digest::SHA"} <= set(checks)
 
 
+def test_a_login_of_its_own_is_not_used(bench: Bench, tmp_path: Path, endpoint: Models) -> None:
+    deck = Deck(bench, tmp_path, STAND_IN, endpoint)
+    error = deck.dispatch("hello", "--provider", "login").results[0]["error"]
+    assert error["code"] == "agent-unready"
+    assert error["message"] == "clio does not work with a login of its own on deck."
+    assert endpoint.asked == [] and list(deck.device.home.iterdir()) == []
+
+
 # -- orders and judgements -------------------------------------------------------------------------
 
 

@@ -14,8 +14,8 @@ from importlib.resources import files
 
 from fleet_tasks.agents.clio import answers, source
 from fleet_tasks.agents.contract import Need, Order, Outcome, Payload, Platform, ScriptedAgent
-from fleet_tasks.errors import DeviceError
-from fleet_tasks.registry import WELL_KNOWN, AgentSettings
+from fleet_tasks.errors import AgentUnready, DeviceError
+from fleet_tasks.registry import LOGIN, WELL_KNOWN, AgentSettings
 from fleet_tasks.results import Problem
 
 FRESH = 30.0
@@ -72,7 +72,12 @@ class Clio(ScriptedAgent):
             return error
 
     def stdin(self, order: Order) -> str:
-        """One line of JSON for FleetTasks.pm: provider, model, endpoint and key."""
+        """One line of JSON for FleetTasks.pm: provider, model, endpoint and key; raises AgentUnready without any."""
+        if order.provider == LOGIN:
+            raise AgentUnready(
+                f"clio does not work with a login of its own on {order.device}.",
+                guidance="Name a provider: --provider NAME, or provider: in fleet.yaml.",
+            )
         return json.dumps(_settings(order)) + "\n"
 
     def answer(self, stdout: bytes) -> bytes:
