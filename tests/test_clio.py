@@ -629,6 +629,14 @@ def test_https_needs_curl_or_perls_own(bench: Bench, tmp_path: Path, endpoint: M
     assert error["guidance"] == "See the whole list: fleet check -d deck -a clio"
 
 
+def test_check_misses_a_source_that_is_not_there(bench: Bench, tmp_path: Path, endpoint: Models) -> None:
+    for tree, missed in ((STAND_IN, False), (tmp_path / "nothing", True)):
+        said = Deck(bench, tmp_path, tree, endpoint)("check")
+        checks = {each["name"]: each for each in said.results[0]["facts"]["checks"]}
+        assert (said.code == 1) is missed
+        assert checks["source"]["found"] == (f"there is no {tree}" if missed else "found")
+
+
 def test_check_looks_at_perl_and_its_modules(bench: Bench, tmp_path: Path, tree: Path, endpoint: Models) -> None:
     said = Deck(bench, tmp_path, tree, endpoint)("check")
     checks = {each["name"]: each for each in said.results[0]["facts"]["checks"]}

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from fleet_tasks.actions import ground, saying
 from fleet_tasks.actions.ground import Check, Place
@@ -16,7 +17,7 @@ from fleet_tasks.actions.saying import Saying
 from fleet_tasks.actions.stage import Clock, Stage, failed, guidance_values, result
 from fleet_tasks.actions.status import agent_values, exported, number
 from fleet_tasks.agents.command import wants_model
-from fleet_tasks.agents.contract import Agent, Need
+from fleet_tasks.agents.contract import Agent, Need, ScriptedAgent
 from fleet_tasks.conversation import Said
 from fleet_tasks.errors import DeviceError
 from fleet_tasks.frames import Frame
@@ -59,6 +60,7 @@ def check(stage: Stage, job: Job) -> Result:
     checks = [
         *logged_in(stage),
         *_secrets(stage, job),
+        *_source(agent),
         *ground.room_and_rights(heard.places),
         ground.clock(heard.facts),
         *_programs(agent, heard),
@@ -129,6 +131,15 @@ def _secrets(stage: Stage, job: Job) -> Iterator[Check]:
         nowhere = stage.secrets[name].nowhere
         fix = f"Set {name} in the environment, or say under secrets: in fleet.yaml where it is."
         yield Check(f"secret {name}", not nowhere, f"not in {nowhere}" if nowhere else "found", "its value", fix)
+
+
+def _source(agent: Agent) -> Iterator[Check]:
+    """Whether a source on this machine is there; others are asked when something has to be fetched."""
+    source = agent.settings.source if isinstance(agent, ScriptedAgent) and agent.installs else None
+    if source and not re.match("[a-z]+:", source):
+        path = Path(source).expanduser()
+        found = "found" if path.exists() else f"there is no {path}"
+        yield Check("source", path.exists(), found, source, f"Mend source: of {agent.name} in fleet.yaml.")
 
 
 def _listen(items: Iterator[Said | Frame]) -> _Heard:
