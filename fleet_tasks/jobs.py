@@ -89,6 +89,10 @@ class Job:
     reported: bool = True
     always: bool = False
 
+    def brings(self, other: Job) -> bool:
+        """Whether it installs the agent that another job works with."""
+        return self.action is Action.DEPLOY and other.action is Action.DISPATCH and self.agent == other.agent
+
 
 @record
 class Visit:

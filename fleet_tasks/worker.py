@@ -12,7 +12,7 @@ from fleet_tasks.actions.stage import Clock, Stage, failed
 from fleet_tasks.agents.contract import Agent
 from fleet_tasks.connection import DeviceConnection
 from fleet_tasks.devices import Device
-from fleet_tasks.errors import ConnectError, DeviceError, PlugInBroken
+from fleet_tasks.errors import AgentMissing, ConnectError, DeviceError, PlugInBroken
 from fleet_tasks.jobs import Action, Job, Plan, Visit
 from fleet_tasks.record import record
 from fleet_tasks.results import Chunk, Progress, Result, State
@@ -21,6 +21,9 @@ from fleet_tasks.secrets import Scrubber, Secret
 from fleet_tasks.stopping import Stopping
 
 log = logging.getLogger(__name__)
+Work = Callable[[Stage, Job], Result]
+TRIES = 3
+"""How often an agent that was brought may be missing when its task begins."""
 
 
 @record
@@ -55,9 +58,9 @@ class Worker:
             notify=notify,
         )
 
-    def carry_out(self, stage: Stage, job: Job) -> Result:
-        """One job on an open connection; never raises what a device or an agent can cause."""
-        return _scrubbed(self._job(stage, job), stage.scrubber)
+    def carry_out(self, stage: Stage, job: Job, bring: Job | None = None) -> Result:
+        """One job on an open connection, its agent brought by ``bring``; never raises what a device can cause."""
+        return _scrubbed(self._brought(stage, job, bring, self._job), stage.scrubber)
 
     def _jobs(self, stage: Stage, visit: Visit) -> Iterator[Result]:
         clock = Clock()
@@ -76,7 +79,8 @@ class Worker:
                 if job.reported:
                     yield replace(trouble, action=job.action.shown, agent=job.agent, task_id=job.task_id)
                 continue
-            result = self._once(stage, job)
+            bring = next((each for each in visit.jobs if each.brings(job)), None)
+            result = self._brought(stage, job, bring, self._once)
             if job.reported:
                 yield result
             elif not result:
@@ -104,6 +108,16 @@ class Worker:
             self.stopping.check()  # then it failed because we gave it up
             raise
         return replace(stage, attempts=attempts)
+
+    def _brought(self, stage: Stage, job: Job, bring: Job | None, work: Work) -> Result:
+        """The job's result; its agent is brought again where another run cleaned it away before the task began."""
+        for _ in range(TRIES):
+            result = work(stage, job)
+            if bring is None or result.error is None or result.error.code != AgentMissing.code:
+                break
+            if not self._job(stage, bring):
+                break
+        return result
 
     def _once(self, stage: Stage, job: Job) -> Result:
         """The job's result; only an idempotent task whose link broke is started again, and only once."""

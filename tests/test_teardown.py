@@ -126,6 +126,36 @@ def test_a_cleanup_leaves_the_agent_to_another_run_that_is_at_work(bench: Bench)
     assert there(deck) == ["began", "go", "said"], "who was at work last did not clean up"
 
 
+def test_a_cleanup_leaves_the_agent_to_who_brings_it(bench: Bench) -> None:
+    deck = held(bench)
+    words = ("dispatch", "-d", "deck", "-a", "held", "--cleanup", "--quiet", "--task")
+    slow = ": >~/bringing; until [ -e ~/bring ]; do sleep 0.05; done; echo new >tool"
+    with going(bench, *words, "wait") as work:
+        assert eventually((deck.home / "began").exists)
+        describe(bench, held=agent("held", deploy=slow, dispatch=HELD))
+        with going(bench, *words, "quick") as other:
+            assert eventually((deck.home / "bringing").exists)
+            (deck.home / "go").touch()
+            assert work.end().stdout == "works\n"
+            (deck.home / "bring").touch()
+            assert other.end().stdout == "new\n", "what it was bringing was taken from it"
+    assert there(deck) == ["began", "bring", "bringing", "go", "said"]
+
+
+TAKEN = '[ "$(wc -l <~/taken)" -ge 2 ] || { echo >>~/taken; rm -rf "${FLEET_AGENT_HOME%/*}"; }'
+"""A status that does what another run's cleanup might do just then, and only twice."""
+
+
+@pytest.mark.parametrize("words", [("dispatch", "--task", "x"), ("batch", "--each", "fleet.yaml", "--task", "x")])
+def test_an_agent_that_somebody_cleaned_away_is_brought_again(bench: Bench, words: tuple[str, ...]) -> None:
+    deck = bench.device("deck")
+    (deck.home / "taken").touch()
+    describe(bench, held=agent("held", status=TAKEN, dispatch="echo it works"))
+    said = fleet(bench, *words, "-d", "deck", "-a", "held", "-f", "json")
+    assert (said.code, said.document["results"][-1]["stdout"]) == (0, "it works\n"), said.stderr
+    assert (deck.home / "taken").read_text() == "\n\n"
+
+
 def test_a_teardown_that_was_asked_for_waits_for_nobody(bench: Bench) -> None:
     deck = held(bench)
     with going(bench, "dispatch", "-d", "deck", "-a", "held", "--quiet", "--task", "wait") as work:

@@ -83,6 +83,7 @@ def _remove(stage: Stage, job: Job) -> _Removal:
         "agent": removal.agent,
         "alone": alone,
         "spare": job.always,
+        "id": secrets.token_hex(6),
         "device": stage.device.name,
         **saying.supervision(secrets.token_hex(16)),
         "script": script,

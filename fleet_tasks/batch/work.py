@@ -131,7 +131,7 @@ class Workshop:
             self.queue.give_back(attempt)
             return
         if trouble is None:
-            yield from self._do(stage, attempt, job)
+            yield from self._do(stage, attempt, job, next((each for each in before if each.brings(job)), None))
         elif self._over():
             self.queue.give_back(attempt)
         elif self.queue.give_back(attempt, elsewhere=True):
@@ -161,10 +161,10 @@ class Workshop:
                     self.ready.add(key)
         return None
 
-    def _do(self, stage: Stage, attempt: Attempt, job: Job) -> Iterator[Result]:
+    def _do(self, stage: Stage, attempt: Attempt, job: Job, bring: Job | None) -> Iterator[Result]:
         task = attempt.task
         self.journal.started(task.id, attempt.number, stage.device.name, now())
-        result = replace(self.worker.carry_out(stage, job), attempts=attempt.number)
+        result = replace(self.worker.carry_out(stage, job, bring), attempts=attempt.number)
         repeat = self.worker.stopping.reason is None and self.queue.may_repeat(attempt, result.state)
         if result:
             keep_answer(self.answers, task.id, result)

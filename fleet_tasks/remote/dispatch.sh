@@ -62,14 +62,19 @@ main() {
     ft_dispatch
 }
 
+ft_miss_agent() { ft_fail agent-missing "The agent $ft_agent is not installed."; }
+
 ft_dispatch() {
     if [ -n "$ft_agent" ]; then
         ft_find_base
-        read -r ft_version <"$ft_base/agents/$ft_agent/current" ||
-            ft_fail agent-missing "The agent $ft_agent is not installed."
+        read -r ft_version <"$ft_base/agents/$ft_agent/current" || ft_miss_agent
     fi
     ft_open_run
-    [ -n "$ft_agent" ] && printf '%s\n' "$ft_base/agents/$ft_agent/$ft_version" >"$ft_run/uses"
+    if [ -n "$ft_agent" ]; then
+        printf '%s\n' "$ft_base/agents/$ft_agent/$ft_version" >"$ft_run/uses"
+        # Somebody who cleans up may have been faster; who comes from here on sees that it is used.
+        [ -d "$ft_base/agents/$ft_agent/$ft_version" ] || ft_miss_agent
+    fi
     ft_clear_before_boot
     ft_workdir=$ft_run/work
     if [ -n "$ft_at" ]; then

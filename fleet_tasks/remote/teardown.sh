@@ -4,25 +4,42 @@
 main() {
     ft_begin
     ft_find_base
-    # Who cleans up after a task leaves the agent to another run that is at work with it, and will clean up itself.
-    if [ -n "$ft_spare" ] && ft_used "$ft_base/agents/$ft_agent"; then
-        ft_say absent
-        ft_finish
-        exit 0
-    fi
-    [ -d "$ft_base/agents/$ft_agent" ] || ft_say absent
+    ft_agents=$ft_base/agents/$ft_agent
+    [ -n "$ft_spare" ] && ft_is_wanted "$ft_agents" && ft_leave_to_others
+    [ -d "$ft_agents" ] || ft_say absent
     if ft_find_agent || [ -n "$ft_alone" ]; then # an agent that needs no installing may have a teardown, too
         ft_workdir=$ft_agent_home
         if [ -n "$ft_script" ]; then ft_agent_says "$ft_script"; fi
     fi
     cd /
+    # Out of reach first: whoever begins from here on finds it missing, and whoever began before is seen now.
+    ft_gone=$ft_base/agents/.gone-$ft_id
+    mv "$ft_agents" "$ft_gone"
+    if [ -n "$ft_spare" ]; then
+        ft_is_wanted "$ft_gone" && mv "$ft_gone" "$ft_agents" && ft_leave_to_others
+    else
+        rm -rf "$ft_base"/agents/.gone-*
+    fi
     ft_links
-    rm -rf "$ft_base/agents/$ft_agent"
+    rm -rf "$ft_gone"
     ft_stale
     ft_leave && ft_left_over "$ft_base"
-    ft_left_over "$ft_base/agents/$ft_agent"
+    ft_left_over "$ft_gone"
+    [ -n "$ft_spare" ] || ft_left_over "$ft_agents"
     ft_others
     ft_finish
+}
+
+# ft_is_wanted FOLDER: whether a run works with the agent, or somebody brings it just now, into FOLDER.
+ft_is_wanted() {
+    ft_used "$ft_agents" || [ -n "$(find "$1" -maxdepth 1 -name '.new-*' -mmin -10)" ]
+}
+
+# Who cleans up after a task leaves the agent to another run, which will clean up itself.
+ft_leave_to_others() {
+    ft_say absent
+    ft_finish
+    exit 0
 }
 
 # Removes this agent's links, as long as they still lead to us.
