@@ -160,6 +160,10 @@ def test_an_entry_that_says_little_means_what_it_would_at_a_closer_look(lines: b
     text = json.dumps({"task": "fine", **row})
     source = Source("t.jsonl", text, lines=True) if lines else Source("t.yaml", f"tasks:\n- {text}\n", lines=False)
 
+    assert_same_at_a_closer_look(source)
+
+
+def assert_same_at_a_closer_look(source: Source) -> None:
     def said() -> object:
         try:
             return read(source, Path())
@@ -167,9 +171,33 @@ def test_an_entry_that_says_little_means_what_it_would_at_a_closer_look(lines: b
             return str(error)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "_plain_task", lambda *_: None)
+        patch.setattr(reading, "_is_plain", lambda _: False)
         slowly = said()
     assert said() == slowly
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "task: x\n",
+        "tasks: {task: x}\n",
+        "tasks: [{task: x, task: y}]\n",
+        "tasks: [[{task: x}]]\n",
+        "tasks: [{task: {task: x}}]\n",
+        "tasks: [{task: x, send: {task: x}}]\n",
+        "tasks: [{task: x, where: {task: x}}]\n",
+        "defaults: {task: x}\ntasks: [{task: x}]\n",
+        "defaults: {model: m}\ntasks: [{task: x}]\n",
+        "tasks: [&one {task: x}, *one, {id: b, task: y}]\n",
+        "tasks: [&one {id: a, task: x}, *one]\n",
+        "tasks: [{task: &word x}, {task: *word}]\n",
+        "tasks: [{task: x}, {task: !!str y}]\n",
+        "tasks: [{task: x}, {id: a, task: |\n  one\n  two\n}]\n",
+        "tasks:\n- task: >\n    one\n    two\n- {task: y, after: t1}\n- {task: z, after: t9}\n",
+    ],
+)
+def test_a_file_means_what_it_would_at_a_closer_look(text: str) -> None:
+    assert_same_at_a_closer_look(Source("t.yaml", text, lines=False))
 
 
 WORDS = ("true", "yes", "7", "1e3", "~", "null", "0x1", "hello", "a b", "'7'", '"yes"', "", "&a x", "!b x")
@@ -177,15 +205,7 @@ WORDS = ("true", "yes", "7", "1e3", "~", "null", "0x1", "hello", "a b", "'7'", '
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_plain_word_of_yaml_means_what_it_would_at_a_closer_look(word: str) -> None:
-    found: list[object] = []
-    for plain_task in (reading._plain_task, lambda *_: None):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(reading, "_plain_task", plain_task)
-            try:
-                found.append(read(Source("t.yaml", f"tasks:\n- task: {word}\n", lines=False), Path()))
-            except RequestError as error:
-                found.append(str(error))
-    assert found[0] == found[1]
+    assert_same_at_a_closer_look(Source("t.yaml", f"tasks:\n- task: {word}\n", lines=False))
 
 
 def test_defaults_stand_behind_what_a_task_says(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import glob
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,18 +14,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from fleet_tasks.batch import jsonlines
 from fleet_tasks.batch.tasks import ID, REDUCE, Task, TaskError, Where, check
 from fleet_tasks.errors import Place, RegistryError, RequestError
 from fleet_tasks.jobs import Send
 from fleet_tasks.record import record
 from fleet_tasks.registry import spots
-from fleet_tasks.registry.document import Mapping, Node, Scalar, parse
-from fleet_tasks.registry.document import Sequence as Listed
+from fleet_tasks.registry.document import Mapping, Scalar, Short, Texts, parse
 from fleet_tasks.registry.spots import Spot
 from fleet_tasks.transfer import apart, sends
 
 _UNSAID = Task("", "")
-_DEEP = "This line is nested too deep."
 DEFAULTS = ("agent", "model", "timeout", "fetch", "where", "idempotent", "retries", "expect")
 
 
@@ -52,14 +50,25 @@ def read(source: Source, folder: Path) -> list[Task]:
 
 def _tasks(source: Source, folder: Path) -> list[Task]:
     if source.lines:
-        values = enumerate(_json_lines(source), 1)
+        values = enumerate(jsonlines.values(source.text, source.name), 1)
         return [
-            _plain_task(value, number) or _task(_spot(source, line, value), number, {}, folder)
+            _plain_task(value, number)
+            if _is_plain(value)
+            else _task(jsonlines.spot(source.name, line, value), number, {}, folder)
             for number, (line, value) in values
         ]
-    defaults, rows = _rows(source)
+    try:
+        return _of_yaml(source, folder, _is_plain)
+    except RegistryError:  # where nothing is left out, it is said exactly
+        return _of_yaml(source, folder)
+
+
+def _of_yaml(source: Source, folder: Path, short: Short | None = None) -> list[Task]:
+    defaults, rows = _rows(source, short)
+    if defaults and short:  # then no task is its texts alone
+        return _of_yaml(source, folder)
     return [
-        (None if defaults else _plain_task(_texts_of(spot.node), number)) or _task(spot, number, defaults, folder)
+        _plain_task(spot.node.items, number) if isinstance(spot.node, Texts) else _task(spot, number, defaults, folder)
         for number, spot in enumerate(rows, 1)
     ]
 
@@ -103,32 +112,27 @@ def each(pattern: str, text: str, fetch: Sequence[str]) -> list[Task]:
     ]
 
 
-def _rows(source: Source) -> tuple[dict[str, Spot], Iterator[Spot]]:
-    """What stands behind every task, and the tasks one after the other."""
+def _rows(source: Source, short: Short | None = None) -> tuple[dict[str, Spot], Iterator[Spot]]:
+    """What stands behind every task, and the tasks one after the other; texts alone where ``short`` says so."""
     if source.lines:
-        return {}, (_spot(source, line, value) for line, value in _json_lines(source))
-    root = spots.fields(Spot(source.name, "", parse(source.text, source.name)), ("defaults", "tasks"))
+        values = jsonlines.values(source.text, source.name)
+        return {}, (jsonlines.spot(source.name, line, value) for line, value in values)
+    root = spots.fields(Spot(source.name, "", parse(source.text, source.name, short=short)), ("defaults", "tasks"))
     if "tasks" not in root:
         raise RegistryError("There is no list called tasks.", Place(source.name))
     defaults = spots.fields(root["defaults"], DEFAULTS) if "defaults" in root else {}
     return defaults, iter(spots.items(root["tasks"]))
 
 
-def _plain_task(value: Any, number: int) -> Task | None:
-    """The task of an entry that says little, as most of thousands do; None for one that takes a closer look."""
+def _is_plain(value: Any) -> bool:
+    """Whether an entry says little, as most of thousands do: there is nothing in it that takes a closer look."""
     if type(value) is not dict or not value.keys() <= _PLAIN or "task" not in value:
-        return None
-    if not all(map(spots.is_plain, value.values())) or ("id" in value and not _is_id(value["id"])):
-        return None
-    return _UNSAID.but(**{"id": f"t{number}", "index": number, **value})
+        return False
+    return all(map(spots.is_plain, value.values())) and ("id" not in value or _is_id(value["id"]))
 
 
-def _texts_of(node: Node) -> dict[str, str] | None:
-    """What stands in a mapping of texts that nobody could take for anything else."""
-    if not isinstance(node, Mapping):
-        return None
-    texts = {key: each.text for key, each in node.items.items() if isinstance(each, Scalar) and each.certain}
-    return texts if len(texts) == len(node.items) else None
+def _plain_task(texts: dict[str, Any], number: int) -> Task:
+    return _UNSAID.but(**{"id": f"t{number}", "index": number, **texts})
 
 
 def _task(spot: Spot, number: int, defaults: dict[str, Spot], folder: Path) -> Task:
@@ -201,49 +205,6 @@ def _listed(spot: Spot) -> list[Spot]:
     """A list, or one value that stands for a list of one."""
     one = isinstance(spot.node, Mapping) or (isinstance(spot.node, Scalar) and not spot.node.empty)
     return [spot] if one else spots.items(spot)
-
-
-def _spot(source: Source, line: int, value: Any) -> Spot:
-    try:
-        return Spot(source.name, "", _node(value, line))
-    except RecursionError as error:
-        raise RegistryError(_DEEP, Place(source.name, line)) from error
-
-
-def _json_lines(source: Source) -> Iterator[tuple[int, Any]]:
-    """The number of each line that is not empty, and its value."""
-    decode = json.JSONDecoder(object_pairs_hook=_unrepeated).decode
-    # splitlines() would also divide at U+2028 and its kin, which JSON lets stand in a text.
-    for number, line in enumerate(source.text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            value = decode(line)
-        except ValueError as error:
-            raise RegistryError(f"This line is no JSON object: {error}.", Place(source.name, number)) from error
-        except RecursionError as error:
-            raise RegistryError(_DEEP, Place(source.name, number)) from error
-        yield number, value
-
-
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return found
-
-
-def _node(value: Any, line: int) -> Node:
-    """A JSON value as the tree that YAML gives, so that one reader serves both."""
-    if isinstance(value, str):
-        return Scalar(line, line, value, plain=False)
-    if isinstance(value, dict):
-        items = {key: _node(each, line) for key, each in value.items()}
-        # Of a key only its line is of interest, and that it stood in quotes.
-        return Mapping(line, line, True, items, dict.fromkeys(value, Scalar(line, line, "", plain=False)), 1)
-    if isinstance(value, list):
-        return Listed(line, line, True, tuple(_node(each, line) for each in value), 1)
-    return Scalar(line, line, json.dumps(value), plain=True)
 
 
 _READERS: dict[str, Callable[[Spot], Any]] = {

@@ -9,7 +9,7 @@ the aliases, so that a few lines cannot stand for millions.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _NOTHING = ("", "~", "null")
 _WORDS = frozenset((*_BOOLEANS, *_NOTHING))
+_LONGEST_WORD = max(map(len, _WORDS))
+_FIRST_OF_NUMBERS = "+-.0123456789"
 _NUMBER = re.compile(
     r"[-+]?((\.[0-9]+|[0-9]+(\.[0-9]*)?)(e[-+]?[0-9]+)?"
     r"|0[xob][0-9a-f_]+|[0-9][0-9_]*(:[0-5]?[0-9])*(\.[0-9_]*)?|\.(inf|nan))",
@@ -62,7 +64,7 @@ class Scalar(NamedTuple):
     @property
     def certain(self) -> bool:
         """Whether every reader of YAML takes it for a text and nothing else."""
-        return not (self.plain and (self.text.lower() in _WORDS or _NUMBER.fullmatch(self.text)))
+        return not (self.plain and _is_unsure(self.text))
 
 
 class Sequence(NamedTuple):
@@ -88,14 +90,29 @@ class Mapping(NamedTuple):
     alias: bool = False
 
 
-Node = Scalar | Sequence | Mapping
+class Texts(NamedTuple):
+    """A mapping of which nothing but its texts is wanted."""
+
+    line: int
+    end: int
+    items: dict[str, str]
+    size: int
+    alias: bool = False
 
 
-def parse(text: str, file: str, *, tags: bool = False) -> Node:
-    """The tree of a YAML text; RegistryError with the line where it is none. ``tags`` lets tags pass, unread."""
+Node = Scalar | Sequence | Mapping | Texts
+Short = Callable[[dict[str, str]], bool]
+
+
+def parse(text: str, file: str, *, tags: bool = False, short: Short | None = None) -> Node:
+    """The tree of a YAML text; RegistryError with the line where it is none. ``tags`` lets tags pass, unread.
+
+    Where a mapping holds nothing but what every reader of YAML takes for texts, ``short`` is asked whether they alone
+    are wanted: of thousands, the nodes are half of the work.
+    """
     if len(text) > LONGEST:
         raise RegistryError(f"is larger than {LONGEST:,} bytes, which is no list of devices.", Place(file))
-    return _Builder(file, tags).document(text)
+    return _Builder(file, tags, short).document(text)
 
 
 def reads_as_text(text: str) -> bool:
@@ -109,6 +126,7 @@ class _Builder:
 
     file: str
     tags: bool
+    short: Short | None
     anchors: dict[str, Node] = field(default_factory=dict)
 
     def document(self, text: str) -> Node:
@@ -149,16 +167,21 @@ class _Builder:
         if isinstance(event, _SCALAR):
             return _scalar(event)
         line, flow = _line(event.start_mark), bool(event.flow_style)
-        children: list[Node] = []
+        found: list[Any] = []
         below = 0
+        mere = self.short is not None and isinstance(event, yaml.MappingStartEvent)
         for inner in events:
             if type(inner) is _SCALAR and inner.tag is None and inner.anchor is None and depth:
-                children.append(_scalar(inner))  # nearly all nodes are: what node() looks for is not there
+                found.append(inner)  # nearly all nodes are: what node() looks for is not there
             elif isinstance(inner, _ENDS):
                 break
             else:
-                children.append(self.node(inner, events, depth))
-                below += children[-1].size - 1
+                found.append(self.node(inner, events, depth))
+                below += found[-1].size - 1
+                mere = False
+        if mere and self.short and (texts := _texts(found)) and self.short(texts):
+            return Texts(line, _line(found[-1].end_mark), texts, 1 + len(found))
+        children = [_scalar(each) if type(each) is _SCALAR else each for each in found]
         end = _line(inner.end_mark) if flow else children[-1].end if children else line
         size = 1 + len(children) + below
         if isinstance(inner, yaml.SequenceEndEvent):
@@ -182,6 +205,23 @@ class _Builder:
 
     def error(self, sentence: str, mark: Any) -> RegistryError:
         return RegistryError(sentence, Place(self.file, _line(mark) if mark else None))
+
+
+def _texts(events: list[Any]) -> dict[str, str] | None:
+    """What the events of keys and values in turns say, if no key is there twice and no value may be something else."""
+    values = events[1::2]
+    for each in values:
+        if not each.style and _is_unsure(each.value):
+            return None
+    texts = {key.value: each.value for key, each in zip(events[::2], values, strict=True)}
+    return texts if len(texts) == len(values) else None
+
+
+def _is_unsure(text: str) -> bool:
+    """Whether some reader of YAML takes the plain text for something else."""
+    if text[:1] in _FIRST_OF_NUMBERS:
+        return not text or _NUMBER.fullmatch(text) is not None
+    return len(text) <= _LONGEST_WORD and text.lower() in _WORDS
 
 
 def _scalar(event: Any) -> Scalar:
