@@ -383,11 +383,14 @@ def test_half_an_answer_is_none(
     assert deck.dispatch("hello", "--model", model).results[0]["stdout"] == "first all of this\n"
 
 
-@pytest.mark.skipif(not REAL, reason="wants a real CLIO")
-def test_the_real_one_asks_again_for_the_other_half(bench: Bench, tmp_path: Path, endpoint: Models) -> None:
+@pytest.mark.parametrize("tree", TREES)
+def test_the_other_half_is_asked_for_or_missed(bench: Bench, tmp_path: Path, endpoint: Models, tree: Path) -> None:
     endpoint.next(Answer(text="first all of this, and then " * 9, cut=1500))
-    said = Deck(bench, tmp_path, Path(str(REAL)), endpoint).dispatch("hello")
-    assert said.results[0]["stdout"].startswith(f"{ECHO}hello\n"), said  # it tells the model of the error, too
+    (result,) = Deck(bench, tmp_path, tree, endpoint).dispatch("hello").results
+    if tree == STAND_IN:
+        assert result["state"] == "failed", result
+    else:  # it asks again by itself, and tells the model of the error, too
+        assert result["stdout"].startswith(f"{ECHO}hello\n"), result
 
 
 # -- GitHub Copilot --------------------------------------------------------------------------------
