@@ -41,7 +41,7 @@ def may_begin(task: Task, ended: dict[str, State]) -> bool:
     return all(state is State.DONE if task.need == "all" else state is not None for state in states)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(batches(), st.data())
 def test_every_task_ends_exactly_once(tasks: list[Task], data: st.DataObject) -> None:
     queue, ended, running = Queue(tasks, most=2, now=lambda: 0.0), dict[str, State](), list[tuple[Attempt, str]]()

@@ -21,7 +21,7 @@ from fleet_tasks.results import Chunk, Report, State
 from tests.bench import Bench, relay
 from tests.runs import ONE, TWO, eventually, folders
 
-RUNS = int(os.environ.get("FLEET_SOAK", "40"))
+RUNS = int(os.environ.get("FLEET_SOAK", "25"))
 WARM = 10
 """Runs before we count: by then every ending was seen once, and pools and modules are there."""
 
