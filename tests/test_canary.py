@@ -260,7 +260,7 @@ def test_a_canary_is_seen_wherever_it_sits(tmp_path: Path) -> None:
         (tmp_path / f"at {shift}").write_bytes(base64.b64encode(b"x" * shift + canary.key.encode() + b"yy"))
     assert len(canary.files([tmp_path])) == 4
     with subprocess.Popen(["sleep", "60", canary.key][:2], env={"KEY": canary.key}) as environed:
-        with subprocess.Popen(["sh", "-c", 'sleep 600; : "$0"', canary.key]) as argued:
+        with subprocess.Popen(["sh", "-c", 'read -r _; : "$0"', canary.key], stdin=subprocess.PIPE) as argued:
             until(lambda: canary.processes("environ"))
             assert list(canary.processes("environ")) == [Path(f"/proc/{environed.pid}")]
             assert Path(f"/proc/{argued.pid}") in canary.processes("cmdline")
