@@ -156,6 +156,17 @@ def test_an_agent_that_somebody_cleaned_away_is_brought_again(bench: Bench, word
     assert (deck.home / "taken").read_text() == "\n\n"
 
 
+def test_where_ours_would_be_is_not_known_nothing_is_removed(bench: Bench) -> None:
+    removed = bench.home / "removed"
+    path = bench.bin(own={name: f'echo {name} "$@" >>{removed}' for name in ("rm", "rmdir")})
+    deck = bench.device("deck", shell="zsh", path=path)
+    (deck.home / ".zshenv").write_text("unset HOME\n")
+    describe(bench, "one")
+    (result,) = fleet(bench, "deploy", "-d", "deck", "-a", "one", "-f", "json").results
+    assert result["error"]["code"] == "home-missing", result
+    assert not removed.exists(), removed.read_text()
+
+
 def test_a_teardown_that_was_asked_for_waits_for_nobody(bench: Bench) -> None:
     deck = held(bench)
     with going(bench, "dispatch", "-d", "deck", "-a", "held", "--quiet", "--task", "wait") as work:

@@ -109,7 +109,7 @@ def schema() -> dict[str, Any]:
 
 
 def encode(value: object) -> str:
-    """Any value as JSON on one line; characters that could drive or fool a terminal are ``\\uXXXX`` escapes."""
+    """Any value as JSON on one line; characters that could drive or fool a terminal are escaped by number."""
     words = json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
     return HOSTILE.sub(lambda match: "".join(map(_escape, match.group())), words)
 

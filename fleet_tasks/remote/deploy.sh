@@ -39,6 +39,7 @@ main() {
 
 # What was begun goes. Where nothing else of the agent is there, so does its folder, and with the only agent all of ours.
 ft_drop() {
+    [ -n "${ft_agents:-}" ] || return # it is not even known where they would be
     cd /
     [ -n "${ft_run:-}" ] && rm -rf "$ft_run"
     rmdir "$ft_agents"

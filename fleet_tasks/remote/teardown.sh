@@ -25,7 +25,7 @@ main() {
     ft_stale
     ft_leave && ft_left_over "$ft_base"
     ft_left_over "$ft_gone"
-    [ -n "$ft_spare" ] || ft_left_over "$ft_agents"
+    ft_left_over "$ft_agents"
     ft_others
     ft_finish
 }
