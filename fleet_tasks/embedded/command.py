@@ -15,6 +15,7 @@ from pathlib import Path
 import asyncssh
 
 _BLOCK = 65536
+_LETTING_GO = 10.0  # seconds
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Session = asyncssh.SSHServerProcess[bytes]
@@ -30,6 +31,11 @@ class Commands:
     def groups(self) -> tuple[int, ...]:
         """The process groups of the commands that have not ended."""
         return tuple(self._running)
+
+    async def over(self) -> None:
+        """Wait for the commands that were told to end: asyncio lets go of a process in its own time."""
+        if self._running:
+            await asyncio.wait(tuple(self._running.values()), timeout=_LETTING_GO)
 
     async def run(self, session: Session, home: Path) -> None:
         """Run what the session asks for, a login shell when it asks for nothing, and send back how it ended."""

@@ -53,6 +53,7 @@ class Server:
         for listener in listeners.values():
             listener.close()
         await asyncio.to_thread(end_all, self._homes.values(), self._commands.groups)
+        await self._commands.over()
         for connection in tuple(self._connections):
             connection.abort()
             await connection.wait_closed()
