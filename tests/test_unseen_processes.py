@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from fleet_tasks import scripts
-from tests.bench import CLEAN_PATH, Bench
+from tests.bench import CLEAN_PATH, Bench, end, lives
 from tests.program import fleet
 from tests.runs import ONE, folders, going
-from tests.supervised import SHELLS, Supervised
+from tests.supervised import SHELLS, Supervised, supervised
 
 PS = shutil.which("ps", path=CLEAN_PATH)
 KINDS = {
@@ -86,6 +86,60 @@ echo $ft_left
 """
     said = subprocess.run([*SHELLS[shell], "-s"], input=text, capture_output=True, text=True, check=True)
     assert sorted(said.stdout.split()) == ["10017", "10019", "9978"], said
+
+
+#: A process that turns into another program while it is looked at: on a real one that takes some microseconds.
+TURNING = """
+mkdir proc proc/self proc/9 proc/20
+printf '9 (stranger) S 1 9 9 %s 555\n' "$FIELDS" | tee proc/self/stat >proc/9/stat
+printf '0 0 0 1/2 20\n' >proc/loadavg
+printf 'FLEET_MARK=of-another' >proc/9/environ
+printf '20 (daemon) R 1 20 20 %s 0\n' "$FIELDS" >proc/20/stat
+: >proc/20/environ
+grep() {
+    command grep "$@"
+    ft_found=$?
+    printf '20 (daemon) S 1 20 20 %s 777\n' "$FIELDS" >proc/20/stat
+    printf 'FLEET_MARK=mine' >proc/20/environ
+    return $ft_found
+}
+ft_child=8 ft_left='' ft_self=7 ft_timer=21 ft_watcher=22 ft_mark=mine
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("look", ["ft_lurks '' && echo 20", "ft_survey; echo $ft_left"], ids=["sweep", "survey"])
+def test_a_process_that_turns_into_another_program_is_found(tmp_path: Path, shell: str, look: str) -> None:
+    fields = " ".join(str(field) for field in range(7, 51))
+    text = f"{scripts.shell_file('prelude')}\n{scripts.shell_file('supervisor')}\n{TURNING}ft_newest\n{look}\n"
+    said = subprocess.run(
+        [*SHELLS[shell], "-s"],
+        input=text.replace("/proc/", "proc/"),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": CLEAN_PATH, "FIELDS": fields},
+    )
+    assert said.stdout.split() == ["20"], said
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_one_that_never_stops_turning_is_ended(tmp_path: Path, shell: str) -> None:
+    (tmp_path / "again").write_text('#!/bin/sh\nexec "$0"\n')
+    (tmp_path / "again").chmod(0o755)
+    program, *words = SHELLS[shell]
+    command = [shutil.which(program, path=CLEAN_PATH) or program, *words, "-s"]
+    env = {"PATH": CLEAN_PATH, "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    task = 'setsid sh -c \'echo $$ >"$HOME/pid"; exec "$HOME/again"\' & until [ -s "$HOME/pid" ]; do :; done'
+    for _ in range(2):
+        with supervised(task, command, env) as work:
+            ended = work.end()
+        pid = int((tmp_path / "pid").read_text())
+        (tmp_path / "pid").unlink()
+        left = lives(pid)
+        end([pid])
+        assert (ended.why, ended.left, left) == ("ended", (), False)
 
 
 def test_a_stubborn_attached_run_is_ended_too(bench: Bench) -> None:

@@ -162,21 +162,9 @@ ft_await() {
 # timer and watcher, is the usual case, seen without starting a process.
 ft_sweep() {
     if ! kill -0 "-$ft_child" && ft_newest; then
-        ft_first=$ft_child
-        [ "$ft_last" -ge "$ft_child" ] || ft_first=1 # ids began again
         ft_asleep=
         read -r ft_asleep </proc/"$ft_timer/task/$ft_timer"/children
-        ft_seen=" $ft_watcher $ft_timer $ft_asleep "
-        # Who was started while we looked may be a child of one that was gone before its turn.
-        ft_looks=0
-        while [ "$ft_looks" -lt 5 ] && ft_list_newer; do
-            # shellcheck disable=SC2086 # a list of files without blanks
-            if grep -q "FLEET_MARK=$ft_mark" $ft_environs; then
-                ft_end
-                return
-            fi
-            ft_looks=$((ft_looks + 1))
-        done
+        ft_lurks "$ft_watcher $ft_timer $ft_asleep" && ft_end
     else
         ft_end
     fi
@@ -185,19 +173,70 @@ ft_sweep() {
 # Sets ft_last to the id of the newest process there was; fails where that cannot be known.
 ft_newest() { read -r _ _ _ _ ft_last </proc/loadavg; }
 
-# Sets ft_environs to the environments of our own processes that were started since ft_first and not seen yet;
-# fails when there are none.
+# ft_lurks IDS: whether one of our own processes that were started since the task has its mark, IDS apart. It looks
+# again for who was started meanwhile, who may be a child of one that was gone before its turn; and for who turned
+# into another program meanwhile, and had no environment then.
+ft_lurks() {
+    ft_seen=" $1 "
+    ft_first=$ft_child
+    [ "$ft_last" -ge "$ft_child" ] || ft_first=1 # ids began again
+    ft_find_program self
+    ft_own=$ft_program
+    ft_glances=0
+    while [ "$ft_glances" -lt 6 ] && ft_list_newer; do
+        # shellcheck disable=SC2086 # a list of files without blanks
+        grep -q "FLEET_MARK=$ft_mark" $ft_environs && return
+        ft_glances=$((ft_glances + 1))
+        # That takes microseconds, or longer where the processors are busy.
+        ft_settle || [ "$ft_glances" -lt 2 ] || ft_pause
+    done
+    return 1
+}
+
+# Sets ft_newer to our own processes that were started since ft_first and not seen yet, each with its ft_program, and
+# ft_environs to their environments; fails when there are none.
 ft_list_newer() {
+    ft_newer=
     ft_environs=
     for ft_dir in /proc/[0-9]*; do
         ft_pid=${ft_dir#/proc/}
         [ "$ft_pid" -gt "$ft_first" ] || continue
         [ -O "$ft_dir" ] || continue
         case $ft_seen in *" $ft_pid "*) continue ;; esac
-        ft_seen="$ft_seen$ft_pid "
+        ft_find_program "$ft_pid" || continue
+        ft_newer="$ft_newer $ft_pid $ft_program"
         ft_environs="$ft_environs $ft_dir/environ"
     done
     [ -n "$ft_environs" ]
+}
+
+# Those of ft_newer that are the program they were have been seen, environment and all; fails when others are left.
+ft_settle() {
+    ft_settled=0
+    # shellcheck disable=SC2086 # two numbers for each process
+    set -- $ft_newer
+    while [ $# -gt 0 ]; do
+        if ft_find_program "$1"; then
+            if [ "$ft_program" = "$2" ] && { [ "$2" != 0 ] || [ "$ft_own" = 0 ]; }; then
+                ft_seen="$ft_seen$1 "
+            else
+                ft_settled=1
+            fi
+        fi
+        shift 2
+    done
+    return "$ft_settled"
+}
+
+# ft_find_program PID: sets ft_program to what tells one program of a process from the next: where its environment ends
+# (proc(5), stat, field 51), 0 while it turns into another, and on a system that does not tell. Fails for one that is
+# over, and for the kernel's own: they have no memory (field 23).
+ft_find_program() {
+    read -r ft_line <"/proc/$1/stat" || return
+    # shellcheck disable=SC2086 # fields, from the third on
+    set -- ${ft_line##*) }
+    ft_program=${49:-0}
+    [ "${21:-0}" != 0 ]
 }
 
 # ft_note WHY: a trap's whole work while there is no task to end yet; ft_await sees to it.
@@ -270,8 +309,9 @@ ft_survey() {
         ft_newest
         ft_before=$ft_last
         ft_list
+        [ -z "$ft_left" ] && ft_newest || return
         # The one that we start ourselves is the grep.
-        [ -z "$ft_left" ] && ft_newest && [ "$ft_last" -gt "$((ft_before + 1))" ] || return
+        [ "$ft_last" -gt "$((ft_before + 1))" ] || ft_lurks '' || return
         ft_looks=$((ft_looks + 1))
     done
 }

@@ -40,7 +40,7 @@ that gives a place, and ``bench.entry(place)`` trusts its host key and is its en
 from tests.bench import hostile
 from tests.bench.fleet import POSIX, Bench, BenchDevice
 from tests.bench.listening import Hostile
-from tests.bench.processes import PATIENCE, TIDY, Process, end, gone, processes
+from tests.bench.processes import PATIENCE, TIDY, Process, end, gone, lives, processes
 from tests.bench.relay import Relay, relay
 from tests.bench.seats import CLEAN_PATH
 from tests.bench.server import SHELLS, Sshd, running_sshd
@@ -60,6 +60,7 @@ __all__ = [
     "end",
     "gone",
     "hostile",
+    "lives",
     "processes",
     "relay",
     "running_sshd",

@@ -52,10 +52,20 @@ def end(pids: Iterable[int], grace: float = 2.0) -> list[int]:
     left = list(there)
     while left and time.monotonic() < until:
         time.sleep(0.01)
-        left = [pid for pid in left if _alive(pid)]
+        left = [pid for pid in left if lives(pid)]
     for pid in left:
         _signal(pid, signal.SIGKILL)
     return there
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process, and it is not just waiting to be missed."""
+    status = Path(f"/proc/{pid}/stat")
+    if not Path("/proc/self/stat").exists():
+        return _signal(pid, 0)
+    with contextlib.suppress(OSError):
+        return status.read_text(errors="replace").rpartition(")")[2].split()[0] not in "ZX"
+    return False
 
 
 def _signal(pid: int, number: int) -> bool:
@@ -65,18 +75,9 @@ def _signal(pid: int, number: int) -> bool:
     return False
 
 
-def _alive(pid: int) -> bool:
-    status = Path(f"/proc/{pid}/stat")
-    if not Path("/proc/self/stat").exists():
-        return _signal(pid, 0)
-    with contextlib.suppress(OSError):
-        return status.read_text(errors="replace").rpartition(")")[2].split()[0] not in "ZX"
-    return False
-
-
 def _from_proc() -> Iterator[Process]:
     for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and _alive(int(folder.name)):
+        if folder.name.isdigit() and lives(int(folder.name)):
             with contextlib.suppress(OSError):
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 environment = (folder / "environ").read_bytes().replace(b"\0", b"\n").decode(errors="replace")
