@@ -98,7 +98,7 @@ def test_homes_are_empty_again_and_leftovers_are_ended(bench: Bench) -> None:
 def test_a_path_of_posix_utilities_lacks_everything_else(bench: Bench) -> None:
     bench.device("bare", shell="dash", path=bench.bin(without=("awk",), also=("tar",), sh="busybox"))
     tools = "sed setsid timeout mktemp seq stat sha256sum perl python3 awk tar"
-    asked = f"for t in {tools}; do command -v $t; done; exec sh -c 'ls -l /proc/$$/exe'"
+    asked = f"for t in {tools}; do command -v $t; done; exec sh -c 'ls -l /proc/$$/exe; :'"
     said = over_ssh(bench, "bare", asked).stdout.decode()
     assert [Path(line).name for line in said.splitlines()[:2]] == ["sed", "tar"]
     assert said.rstrip().endswith("busybox")

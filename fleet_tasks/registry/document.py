@@ -22,6 +22,7 @@ DEEPEST = 16  # levels of nesting
 MOST = 200_000  # nodes, each alias counted as all that it stands for
 LONGEST = 5_000_000  # bytes
 
+_DEEP = f"This is nested more than {DEEPEST} levels deep."
 _SCALAR, _ENDS = yaml.ScalarEvent, (yaml.SequenceEndEvent, yaml.MappingEndEvent)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -141,7 +142,9 @@ class _Builder:
             if not isinstance(extra, yaml.StreamEndEvent):
                 raise self.error("A second YAML document begins here; a file holds one.", extra.start_mark)
         except yaml.MarkedYAMLError as error:
-            raise self.error(f"This is not YAML: {error.problem}.", error.problem_mark) from error
+            deep = "nesting" in str(error.problem)  # libyaml, from 0.2.6 on, looks ahead and has a bound of its own
+            sentence = _DEEP if deep else f"This is not YAML: {error.problem}."
+            raise self.error(sentence, error.problem_mark) from error
         except yaml.YAMLError as error:
             raise RegistryError(f"is not YAML: {' '.join(str(error).split())}", Place(self.file)) from error
         return root
@@ -155,7 +158,7 @@ class _Builder:
         if event.tag is not None and not self.tags:
             raise self.error("YAML tags (!) have no meaning here.", event.start_mark)
         if depth == 0:
-            raise self.error(f"This is nested more than {DEEPEST} levels deep.", event.start_mark)
+            raise self.error(_DEEP, event.start_mark)
         node = self.built(event, events, depth - 1)
         if node.size > MOST:
             raise self.error(f"This stands for more than {MOST:,} values.", event.start_mark)
