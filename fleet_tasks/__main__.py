@@ -10,7 +10,7 @@ import sys
 def main() -> None:
     """Loads the command line, which takes a moment in which people may change their mind, and starts it."""
     # Nearly all that a command makes it keeps until it ends: to look often for what may go costs a tenth of its start.
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(250_000, 20, 20)
     try:
         from fleet_tasks import program
 

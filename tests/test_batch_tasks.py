@@ -193,6 +193,7 @@ def assert_same_at_a_closer_look(source: Source) -> None:
         "tasks: [{task: &word x}, {task: *word}]\n",
         "tasks: [{task: x}, {task: !!str y}]\n",
         "tasks: [{task: x}, {id: a, task: |\n  one\n  two\n}]\n",
+        'tasks:\n- {id: a, task: "one, two"}\n- {id: b, task: "one", model: m, x}\n',
         "tasks:\n- task: >\n    one\n    two\n- {task: y, after: t1}\n- {task: z, after: t9}\n",
     ],
 )

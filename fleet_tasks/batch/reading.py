@@ -14,13 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from fleet_tasks.batch import jsonlines
+from fleet_tasks.batch import jsonlines, plain
 from fleet_tasks.batch.tasks import ID, REDUCE, Task, TaskError, Where, check
 from fleet_tasks.errors import Place, RegistryError, RequestError
 from fleet_tasks.jobs import Send
 from fleet_tasks.record import record
 from fleet_tasks.registry import spots
-from fleet_tasks.registry.document import Mapping, Scalar, Short, Texts, parse
+from fleet_tasks.registry.document import Mapping, Scalar, parse
 from fleet_tasks.registry.spots import Spot
 from fleet_tasks.transfer import apart, sends
 
@@ -52,25 +52,31 @@ def _tasks(source: Source, folder: Path) -> list[Task]:
     if source.lines:
         values = enumerate(jsonlines.values(source.text, source.name), 1)
         return [
-            _plain_task(value, number)
+            _plain_task(_UNSAID, value, number)
             if _is_plain(value)
             else _task(jsonlines.spot(source.name, line, value), number, {}, folder)
             for number, (line, value) in values
         ]
-    try:
-        return _of_yaml(source, folder, _is_plain)
-    except RegistryError:  # where nothing is left out, it is said exactly
-        return _of_yaml(source, folder)
+    if plainly := _plain_tasks(source, folder):
+        return plainly
+    defaults, rows = _rows(source)
+    return [_task(spot, number, defaults, folder) for number, spot in enumerate(rows, 1)]
 
 
-def _of_yaml(source: Source, folder: Path, short: Short | None = None) -> list[Task]:
-    defaults, rows = _rows(source, short)
-    if defaults and short:  # then no task is its texts alone
-        return _of_yaml(source, folder)
-    return [
-        _plain_task(spot.node.items, number) if isinstance(spot.node, Texts) else _task(spot, number, defaults, folder)
-        for number, spot in enumerate(rows, 1)
-    ]
+def _plain_tasks(source: Source, folder: Path) -> list[Task]:
+    """The tasks of a YAML file that say little, all of them; none where a closer look has to say what is there."""
+    above, key, below = f"\n{source.text}".partition("\ntasks:\n")
+    texts = plain.entries(below) if key else None
+    if not texts or not all(map(_is_plain, texts)):
+        return []
+    unsaid = _UNSAID
+    if above.strip():
+        try:
+            root = spots.fields(Spot(source.name, "", parse(above, source.name)), ("defaults",))
+            unsaid = _task_of(_defaults(root), _UNSAID, folder)
+        except RegistryError:
+            return []
+    return [_plain_task(unsaid, each, number) for number, each in enumerate(texts, 1)]
 
 
 @contextmanager
@@ -112,16 +118,19 @@ def each(pattern: str, text: str, fetch: Sequence[str]) -> list[Task]:
     ]
 
 
-def _rows(source: Source, short: Short | None = None) -> tuple[dict[str, Spot], Iterator[Spot]]:
-    """What stands behind every task, and the tasks one after the other; texts alone where ``short`` says so."""
+def _rows(source: Source) -> tuple[dict[str, Spot], Iterator[Spot]]:
+    """What stands behind every task, and the tasks one after the other."""
     if source.lines:
         values = jsonlines.values(source.text, source.name)
         return {}, (jsonlines.spot(source.name, line, value) for line, value in values)
-    root = spots.fields(Spot(source.name, "", parse(source.text, source.name, short=short)), ("defaults", "tasks"))
+    root = spots.fields(Spot(source.name, "", parse(source.text, source.name)), ("defaults", "tasks"))
     if "tasks" not in root:
         raise RegistryError("There is no list called tasks.", Place(source.name))
-    defaults = spots.fields(root["defaults"], DEFAULTS) if "defaults" in root else {}
-    return defaults, iter(spots.items(root["tasks"]))
+    return _defaults(root), iter(spots.items(root["tasks"]))
+
+
+def _defaults(root: dict[str, Spot]) -> dict[str, Spot]:
+    return spots.fields(root["defaults"], DEFAULTS) if "defaults" in root else {}
 
 
 def _is_plain(value: Any) -> bool:
@@ -131,18 +140,23 @@ def _is_plain(value: Any) -> bool:
     return all(map(spots.is_plain, value.values())) and ("id" not in value or _is_id(value["id"]))
 
 
-def _plain_task(texts: dict[str, Any], number: int) -> Task:
-    return _UNSAID.but(**{"id": f"t{number}", "index": number, **texts})
+def _plain_task(unsaid: Task, texts: dict[str, Any], number: int) -> Task:
+    return unsaid.but(**{"id": f"t{number}", "index": number, **texts})
 
 
 def _task(spot: Spot, number: int, defaults: dict[str, Spot], folder: Path) -> Task:
     given = {**defaults, **spots.fields(spot, KEYS)}
     if "task" not in given:
         raise spot.wrong("has no task: say what to do.")
+    return _task_of(given, _UNSAID.but(id=f"t{number}", index=number), folder)
+
+
+def _task_of(given: dict[str, Spot], unsaid: Task, folder: Path) -> Task:
+    """``unsaid`` with what is given; files to send are relative to ``folder``."""
     said = {key: _READERS[key](value) for key, value in given.items() if key != "send"}
     if "send" in given:
         said["send"], said["takes"] = _sends(given["send"], folder)
-    task = _UNSAID.but(**{"id": f"t{number}", "index": number, **said})
+    task = unsaid.but(**said)
     if task.retries and not task.idempotent:
         raise given["retries"].wrong("is for idempotent tasks only: say idempotent: true, if it may run again.")
     return task
@@ -223,5 +237,4 @@ _READERS: dict[str, Callable[[Spot], Any]] = {
 }
 KEYS = (*_READERS, "send")
 """What a task may say."""
-_PLAIN = frozenset(("id", "task", "agent", "model"))
-"""What is read at once where it is plain."""
+_PLAIN = frozenset(plain.KEYS)

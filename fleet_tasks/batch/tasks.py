@@ -122,14 +122,11 @@ def oddest(names: Sequence[str]) -> str:
 
 def check(tasks: Sequence[Task]) -> None:
     """Raises TaskError for ids used twice, unknown ones, and tasks that wait for each other."""
-    known: dict[str, int] = {}
-    for number, task in enumerate(tasks):
-        if task.id in known:
-            raise TaskError(number, f"Two tasks are called {task.id!r}.")
-        known[task.id] = number
-    for number, task in enumerate(tasks):
-        if not (task.after or task.takes):
-            continue
+    known = {task.id: number for number, task in enumerate(tasks)}
+    if len(known) < len(tasks):
+        _no_twins(tasks)
+    later = [(number, task) for number, task in enumerate(tasks) if task.after or task.takes]
+    for number, task in later:
         for other in (*task.after, *task.takes):
             if other not in known:
                 near = nearest(other, known)
@@ -137,7 +134,8 @@ def check(tasks: Sequence[Task]) -> None:
                 raise TaskError(number, f"The task {task.id} comes after {other!r}, which is no task here{hint}")
         if missing := set(task.takes).difference(task.after):
             raise TaskError(number, f"The task {task.id} takes the files of {min(missing)}, so it must come after it.")
-    _no_circle(tasks, known)
+    if later:
+        _no_circle(tasks, known)
 
 
 def spread(tasks: Iterable[Task], devices: Mapping[str, tuple[str, ...]]) -> list[Task]:
@@ -183,6 +181,15 @@ def in_order(tasks: Sequence[Task]) -> list[Task]:
             if not waiting[waiter.id]:
                 found.append(waiter)
     return found
+
+
+def _no_twins(tasks: Sequence[Task]) -> None:
+    """Raises TaskError for the first task with the id of an earlier one."""
+    ids: set[str] = set()
+    for number, task in enumerate(tasks):
+        if task.id in ids:
+            raise TaskError(number, f"Two tasks are called {task.id!r}.")
+        ids.add(task.id)
 
 
 def _no_circle(tasks: Sequence[Task], known: Mapping[str, int]) -> None:

@@ -20,7 +20,7 @@ def task_rows(tasks: Iterable[Task]) -> dict[str, object]:
     """Tasks as plain values: what is not said is left out, and devices are named once for all that may run there."""
     places: dict[tuple[str, ...], int] = {}
     here = str(Path.cwd())
-    rows = [{**_row(task, here), "devices": places.setdefault(task.devices, len(places))} for task in tasks]
+    rows = [_row(task, here, places.setdefault(task.devices, len(places))) for task in tasks]
     return {"tasks": rows, "places": list(places)}
 
 
@@ -30,9 +30,9 @@ def tasks_of(written: Mapping[str, Any]) -> tuple[Task, ...]:
     return tuple(_task(row).but(devices=places[row["devices"]]) for row in written["tasks"])
 
 
-def _row(task: Task, here: str) -> dict[str, object]:
+def _row(task: Task, here: str, place: int) -> dict[str, object]:
     """What a task says, its local files with their whole paths: it may be resumed in another folder."""
-    row: dict[str, object] = {"id": task.id, "task": task.task, "index": task.index}
+    row: dict[str, object] = {"id": task.id, "task": task.task, "index": task.index, "devices": place}
     said = _OPTIONAL(task)
     if said == _UNSAID:  # most of thousands say no more
         return row

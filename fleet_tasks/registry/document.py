@@ -9,7 +9,7 @@ the aliases, so that a few lines cannot stand for millions.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -91,34 +91,19 @@ class Mapping(NamedTuple):
     alias: bool = False
 
 
-class Texts(NamedTuple):
-    """A mapping of which nothing but its texts is wanted."""
-
-    line: int
-    end: int
-    items: dict[str, str]
-    size: int
-    alias: bool = False
+Node = Scalar | Sequence | Mapping
 
 
-Node = Scalar | Sequence | Mapping | Texts
-Short = Callable[[dict[str, str]], bool]
-
-
-def parse(text: str, file: str, *, tags: bool = False, short: Short | None = None) -> Node:
-    """The tree of a YAML text; RegistryError with the line where it is none. ``tags`` lets tags pass, unread.
-
-    Where a mapping holds nothing but what every reader of YAML takes for texts, ``short`` is asked whether they alone
-    are wanted: of thousands, the nodes are half of the work.
-    """
+def parse(text: str, file: str, *, tags: bool = False) -> Node:
+    """The tree of a YAML text; RegistryError with the line where it is none. ``tags`` lets tags pass, unread."""
     if len(text) > LONGEST:
         raise RegistryError(f"is larger than {LONGEST:,} bytes, which is no list of devices.", Place(file))
-    return _Builder(file, tags, short).document(text)
+    return _Builder(file, tags).document(text)
 
 
 def reads_as_text(text: str) -> bool:
     """Whether a plain scalar of this text is a text and nothing else, for any reader of YAML."""
-    return Scalar(1, 1, text, plain=True).certain
+    return not _is_unsure(text)
 
 
 @dataclass
@@ -127,7 +112,6 @@ class _Builder:
 
     file: str
     tags: bool
-    short: Short | None
     anchors: dict[str, Node] = field(default_factory=dict)
 
     def document(self, text: str) -> Node:
@@ -170,21 +154,16 @@ class _Builder:
         if isinstance(event, _SCALAR):
             return _scalar(event)
         line, flow = _line(event.start_mark), bool(event.flow_style)
-        found: list[Any] = []
+        children: list[Node] = []
         below = 0
-        mere = self.short is not None and isinstance(event, yaml.MappingStartEvent)
         for inner in events:
             if type(inner) is _SCALAR and inner.tag is None and inner.anchor is None and depth:
-                found.append(inner)  # nearly all nodes are: what node() looks for is not there
+                children.append(_scalar(inner))  # nearly all nodes are: what node() looks for is not there
             elif isinstance(inner, _ENDS):
                 break
             else:
-                found.append(self.node(inner, events, depth))
-                below += found[-1].size - 1
-                mere = False
-        if mere and self.short and (texts := _texts(found)) and self.short(texts):
-            return Texts(line, _line(found[-1].end_mark), texts, 1 + len(found))
-        children = [_scalar(each) if type(each) is _SCALAR else each for each in found]
+                children.append(self.node(inner, events, depth))
+                below += children[-1].size - 1
         end = _line(inner.end_mark) if flow else children[-1].end if children else line
         size = 1 + len(children) + below
         if isinstance(inner, yaml.SequenceEndEvent):
@@ -208,16 +187,6 @@ class _Builder:
 
     def error(self, sentence: str, mark: Any) -> RegistryError:
         return RegistryError(sentence, Place(self.file, _line(mark) if mark else None))
-
-
-def _texts(events: list[Any]) -> dict[str, str] | None:
-    """What the events of keys and values in turns say, if no key is there twice and no value may be something else."""
-    values = events[1::2]
-    for each in values:
-        if not each.style and _is_unsure(each.value):
-            return None
-    texts = {key.value: each.value for key, each in zip(events[::2], values, strict=True)}
-    return texts if len(texts) == len(values) else None
 
 
 def _is_unsure(text: str) -> bool:
