@@ -43,9 +43,8 @@ class CarryingBatch(Carrying):
         """What the slots yield, recorded on the way; at the end, what nobody could begin."""
         batch, stopping = self._batch, self._fleet.stopping
         with _alone(self._spool), closing(Journal(self._spool)) as journal:
-            if not batch.continues:
-                journal.begin(written(batch))
-            self._begin_history()
+            if batch.continues:
+                self._begin_history()
             known = self._reopened(journal)
             found = list(self._found(journal, known))
             known = journal.known()
@@ -55,6 +54,7 @@ class CarryingBatch(Carrying):
             self._set_deadline()
             with stopping.waking(self._queue.close):
                 work = self._work(shop) if stopping.reason is None else iter(())
+                self._write_down(journal, shop)
                 for result in found:
                     yield self._record(result)
                 for item in work:
@@ -64,6 +64,18 @@ class CarryingBatch(Carrying):
             blocked, left = self._queue.blocked, self._queue.left()
             for result in not_begun(batch.run, blocked, left, lambda task: self._why(shop, task)):
                 yield self._record(result)
+
+    def _write_down(self, journal: Journal, shop: Workshop) -> None:
+        """Writes a new batch down while the devices are logged in to; nothing of it is taken before."""
+        try:
+            if not self._batch.continues:
+                journal.begin(written(self._batch))
+                self._begin_history()
+        except BaseException:
+            self._queue.close()
+            raise
+        finally:
+            shop.written.set()
 
     def _count_failure(self) -> None:
         super()._count_failure()

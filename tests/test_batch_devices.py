@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,15 @@ import pytest
 
 from fleet_tasks import batching, carrying_batch
 from fleet_tasks.batch import turns
+from fleet_tasks.batch.queue import Queue
 from fleet_tasks.batch.tasks import Task
+from fleet_tasks.errors import RequestError
 from fleet_tasks.fleet import Fleet
+from fleet_tasks.history.journal import Journal
 from fleet_tasks.options import Targets
 from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import Result, State
-from tests.bench import Bench, hostile, relay
+from tests.bench import PATIENCE, Bench, hostile, relay
 from tests.program import Said, fleet, until
 
 LOSES = "if test -e ~/loses; then kill -9 $PPID; sleep 600; fi; "
@@ -166,6 +170,43 @@ def test_the_first_task_of_all_goes_to_the_least_loaded(
     whole = batching.prepare(fleet, [Task("t", "true")], devices, Wish(agent="shell"), Bounds(), None)
     results = [item for item in carrying_batch.carry_out(fleet, whole) if isinstance(item, Result)]
     assert [(result.device, result.state) for result in results] == [("d3", State.DONE)]
+
+
+@pytest.mark.parametrize("room", [True, False], ids=["written", "no room"])
+def test_devices_are_logged_in_to_while_a_batch_is_written_down_and_begin_nothing_before(
+    bench: Bench, opened: Callable[..., Fleet], monkeypatch: pytest.MonkeyPatch, room: bool
+) -> None:
+    fleet = opened("d1", "d2")
+    devices = fleet.choose(Targets(all=True))
+    ground = [bench.device(device.name) for device in devices]
+    whole = batching.prepare(fleet, [Task("t", "touch ~/ran")], devices, Wish(agent="shell"), Bounds(), None)
+    there: set[str] = set()
+    arrived, begin = Queue.arrived, Journal.begin
+
+    def arriving(queue: Queue, device: str, load: float, *, ready: bool) -> None:
+        arrived(queue, device, load, ready=ready)
+        there.add(device)
+
+    def slow(journal: Journal, spec: object) -> None:
+        until(lambda: len(there) == 2)
+        # To be given the task and to begin it takes no longer than another login does.
+        subprocess.run([*bench.ssh("d1"), "true"], check=True, timeout=PATIENCE)
+        assert not any((device.home / "ran").exists() for device in ground)
+        if not room:
+            raise RequestError("There is no room for it.")
+        begin(journal, spec)
+
+    monkeypatch.setattr(Queue, "arrived", arriving)
+    monkeypatch.setattr(Journal, "begin", slow)
+    if room:
+        results = [item for item in carrying_batch.carry_out(fleet, whole) if isinstance(item, Result)]
+        assert [result.state for result in results] == [State.DONE]
+    else:
+        with pytest.raises(RequestError, match="no room for it"):
+            list(carrying_batch.carry_out(fleet, whole))
+        fleet.close()
+        assert all(device.quiet() for device in ground)
+    assert any((device.home / "ran").exists() for device in ground) == room
 
 
 def test_who_has_the_agent_gets_the_task(bench: Bench, place: Path) -> None:

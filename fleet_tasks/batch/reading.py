@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet_tasks.batch import jsonlines, plain
-from fleet_tasks.batch.tasks import ID, REDUCE, Task, TaskError, Where, check
+from fleet_tasks.batch.tasks import ID, REDUCE, UNSAID, Task, TaskError, Where, check
 from fleet_tasks.errors import Place, RegistryError, RequestError
 from fleet_tasks.jobs import Send
 from fleet_tasks.record import record
@@ -24,7 +24,6 @@ from fleet_tasks.registry.document import Mapping, Scalar, parse
 from fleet_tasks.registry.spots import Spot
 from fleet_tasks.transfer import apart, sends
 
-_UNSAID = Task("", "")
 DEFAULTS = ("agent", "model", "timeout", "fetch", "where", "idempotent", "retries", "expect")
 
 
@@ -52,7 +51,7 @@ def _tasks(source: Source, folder: Path) -> list[Task]:
     if source.lines:
         values = enumerate(jsonlines.values(source.text, source.name), 1)
         return [
-            _plain_task(_UNSAID, value, number)
+            _plain_task(UNSAID, value, number)
             if _is_plain(value)
             else _task(jsonlines.spot(source.name, line, value), number, {}, folder)
             for number, (line, value) in values
@@ -69,11 +68,11 @@ def _plain_tasks(source: Source, folder: Path) -> list[Task]:
     texts = plain.entries(below) if key else None
     if not texts or not all(map(_is_plain, texts)):
         return []
-    unsaid = _UNSAID
+    unsaid = UNSAID
     if above.strip():
         try:
             root = spots.fields(Spot(source.name, "", parse(above, source.name)), ("defaults",))
-            unsaid = _task_of(_defaults(root), _UNSAID, folder)
+            unsaid = _task_of(_defaults(root), UNSAID, folder)
         except RegistryError:
             return []
     return [_plain_task(unsaid, each, number) for number, each in enumerate(texts, 1)]
@@ -111,7 +110,7 @@ def each(pattern: str, text: str, fetch: Sequence[str]) -> list[Task]:
     paths = sorted(filter(os.path.isfile, found))
     if not paths:
         raise RequestError(f"--each {pattern!r} names no file.")
-    task = Task("", text, fetch=tuple(fetch))
+    task = UNSAID.but(task=text, fetch=tuple(fetch))
     return [
         task.but(id=f"t{index}", index=index, send=(Send(path, path.rpartition("/")[2]),))
         for index, path in enumerate(paths, 1)
@@ -148,7 +147,7 @@ def _task(spot: Spot, number: int, defaults: dict[str, Spot], folder: Path) -> T
     given = {**defaults, **spots.fields(spot, KEYS)}
     if "task" not in given:
         raise spot.wrong("has no task: say what to do.")
-    return _task_of(given, _UNSAID.but(id=f"t{number}", index=number), folder)
+    return _task_of(given, UNSAID.but(id=f"t{number}", index=number), folder)
 
 
 def _task_of(given: dict[str, Spot], unsaid: Task, folder: Path) -> Task:

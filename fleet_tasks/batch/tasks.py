@@ -86,6 +86,10 @@ class Task:
         return {"input": given, "name": name, "stem": stem, "index": str(self.index)}
 
 
+UNSAID = object.__new__(Task)
+"""A task that says nothing: what it and its copies do not hold is the class's own, so that thousands are small."""
+
+
 def fill(text: str, places: Mapping[str, str], *, shell: bool = False) -> str:
     """``text`` with its placeholders replaced as they stand; doubled braces are braces.
 

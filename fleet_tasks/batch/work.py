@@ -32,7 +32,7 @@ AWAY = (State.LOST, State.UNREACHABLE)
 class Workshop:
     """What the slots of a batch share: the queue, the journal, which agents are ready where, and what went wrong.
 
-    ``agents`` are those that a device needs to have installed.
+    ``agents`` are those that a device needs to have installed. ``written`` is set once the batch is on disk.
     """
 
     worker: Worker
@@ -47,6 +47,7 @@ class Workshop:
     slots: dict[str, int] = field(default_factory=dict)
     agents: Mapping[str, frozenset[str]] = field(default_factory=dict)
     troubles: dict[str, DeviceError] = field(default_factory=dict)
+    written: threading.Event = field(default_factory=threading.Event)
 
     def slot(self, device: Device, connection: DeviceConnection, notify: Notify) -> Iterator[Result]:
         """The results of the tasks that this slot takes; the device's last slot cleans up."""
@@ -55,7 +56,7 @@ class Workshop:
         try:
             while not self._over() and self.queue.wait(device.name):
                 # Who is not ready holds no task that another could do.
-                attempt = self.queue.take(device.name) if self._connected(stage) else None
+                attempt = self.queue.take(device.name) if self._connected(stage) and self.written.wait() else None
                 if attempt is None:
                     continue
                 if self._over():

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from operator import attrgetter
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
-from fleet_tasks.batch.tasks import Task, Where
+from fleet_tasks.batch.tasks import UNSAID, Task, Where
 from fleet_tasks.jobs import Send
 from fleet_tasks.plans import Bounds, Wish
 
@@ -27,16 +26,17 @@ def task_rows(tasks: Iterable[Task]) -> dict[str, object]:
 def tasks_of(written: Mapping[str, Any]) -> tuple[Task, ...]:
     """The tasks of such values."""
     places = [tuple(names) for names in written["places"]]
-    return tuple(_task(row).but(devices=places[row["devices"]]) for row in written["tasks"])
+    return tuple(_task(row, places[row["devices"]]) for row in written["tasks"])
 
 
 def _row(task: Task, here: str, place: int) -> dict[str, object]:
     """What a task says, its local files with their whole paths: it may be resumed in another folder."""
-    row: dict[str, object] = {"id": task.id, "task": task.task, "index": task.index, "devices": place}
-    said = _OPTIONAL(task)
-    if said == _UNSAID:  # most of thousands say no more
-        return row
-    row |= {key: value for key, value, unsaid in zip(_NAMES, said, _UNSAID, strict=True) if value != unsaid}
+    row: dict[str, object] = {}
+    for key, value in vars(task).items():
+        unsaid = _UNSAID.get(key)
+        if value is not unsaid and value != unsaid:
+            row[key] = value
+    row["devices"] = place
     if task.send:
         # Paths that are objects take their time, where there are thousands.
         row["send"] = [{"local": os.path.join(here, item.local), "name": item.name} for item in task.send]  # noqa: PTH118
@@ -45,14 +45,14 @@ def _row(task: Task, here: str, place: int) -> dict[str, object]:
     return row
 
 
-def _task(row: Mapping[str, Any]) -> Task:
+def _task(row: Mapping[str, Any], devices: tuple[str, ...]) -> Task:
     lists: dict[str, Any] = {key: tuple(row[key]) for key in _LISTS if key in row}
     if "send" in row:
         lists["send"] = tuple(Send(**item) for item in row["send"])
     if "where" in row:
         said: dict[str, Any] = {key: value if key == "each" else tuple(value) for key, value in row["where"].items()}
         lists["where"] = Where(**said)
-    return Task(**{**row, **lists})
+    return UNSAID.but(**{**row, **lists, "devices": devices})
 
 
 def wish_row(wish: Wish) -> dict[str, object]:
@@ -65,7 +65,4 @@ def limits_of(row: Mapping[str, Any]) -> tuple[Wish, Bounds]:
     return Wish(**row["wish"]), Bounds(**row["bounds"])
 
 
-_EMPTY = Task("", "")
-_NAMES = tuple(name for name in vars(_EMPTY) if name not in ("id", "task", "index", "devices"))
-_OPTIONAL = attrgetter(*_NAMES)
-_UNSAID = _OPTIONAL(_EMPTY)
+_UNSAID = {each.name: each.default for each in fields(Task) if each.default is not MISSING}
