@@ -27,6 +27,9 @@ def main() -> None:
         # The buffer still holds what could not be written: it goes nowhere, so that the end does not trip over it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(f"{error.strerror or error}.") from None
+    finally:
+        # All of it goes with the process; to look for garbage in it first takes longer than listing devices does.
+        gc.freeze()
 
 
 if __name__ == "__main__":
