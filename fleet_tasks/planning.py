@@ -148,25 +148,34 @@ class Planner:
     def plan_stop(
         self, run: str, devices: Sequence[Device], grace: float | None = None, bounds: Bounds = Bounds()  # noqa: B008
     ) -> Plan:
-        """The plan of ending a run, or with ``*`` every run, on some devices; ``grace`` is another than their own."""
+        """The plan of ending a run, or with ``*`` every run, on some devices; ``grace`` is another than their own.
+
+        A link may be cut just as a task goes on alone: what nobody has heard of nobody follows, and its folder goes.
+        """
         folder = f"fleet-tasks-{run}-*" if run != "*" else "fleet-tasks-*"
         job = Job(Action.STOP, folder=folder)
         if grace is not None:
             job = replace(job, grace=grace, insists=True)
-        visits = tuple(Visit(device, (job,)) for device in devices)
+        heard = {errand.device.name for errand in recall(history.folder() / "runs" / run)}
+        visits = tuple(
+            Visit(device, (replace(job, cleanup=run != "*" and device.name not in heard),)) for device in devices
+        )
         return Plan(new_run(), "stop", visits, bounds.parallel, bounds.retries, bounds.connect_timeout)
 
     def is_detached(self, run: str) -> bool:
         """Whether a run was left to go on alone."""
         return bool(recall(history.folder() / "runs" / run))
 
+    def parts_of(self, run: str) -> tuple[Device, ...]:
+        """The devices on which a run is known to go on alone; raises RequestError when it is on none."""
+        return tuple(errand.device for errand in self._errands(run))
+
     def devices_of(self, run: str) -> tuple[Device, ...]:
-        """The devices that a run visits, as they were then or as the registry knows them now."""
-        errands = recall(history.folder() / "runs" / run)
-        if errands:
-            return tuple(errand.device for errand in errands)
+        """The devices that a run visits: its parts as they were then, others as the registry knows them now."""
+        then = {errand.device.name: errand.device for errand in recall(history.folder() / "runs" / run)}
         results = history.History.open(history.folder()).load(run).results
-        return self.choose(Targets(device=tuple(dict.fromkeys(result.device for result in results))))
+        others = tuple(dict.fromkeys(result.device for result in results if result.device not in then))
+        return (*then.values(), *(self.choose(Targets(device=others)) if others else ()))
 
     def _errands(self, run: str) -> tuple[Errand, ...]:
         errands = recall(history.folder() / "runs" / run)

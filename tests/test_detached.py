@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -412,6 +413,26 @@ def test_it_may_be_stopped_the_moment_it_was_begun(
         ours.sweep(run)
     assert result.state is State.CANCELLED
     assert nothing_left(one, run)
+
+
+@pytest.mark.parametrize("heard", [0, 1])
+def test_a_run_that_was_not_heard_of_on_a_device_is_stopped_there_and_removed(
+    bench: Bench, heard: int
+) -> None:
+    """The link was cut just when the task went on alone: the laptop knows that it was begun there, and no more."""
+    bench.registry(bench.home / "fleet.yaml", [ONE, TWO])
+    one, two = bench.devices(ONE, TWO)
+    run = detach(bench, "sleep 1000", devices=f"{ONE},{TWO}")
+    noted = bench.home / "state" / "runs" / run / FILE
+    noted.write_text(json.dumps(json.loads(noted.read_text())[:heard]))
+    said = fleet(bench, "get", "--run", run, "--fetch", "*", "--into", "got", "-f", "json")
+    assert len(said.results) == heard if heard else "was not detached" in said.stderr
+    said = fleet(bench, "stop", "--run", run, "-f", "json")
+    assert {(entry["device"], entry["state"]) for entry in said.results} == {(ONE, "done"), (TWO, "done")}, said
+    # To history the other still runs, so what was heard of waits for somebody who reads it.
+    assert one.quiet() and two.quiet() and len(folders(run)) == heard
+    for folder in folders(run):
+        shutil.rmtree(folder)
 
 
 def test_stop_all_ends_every_run_of_the_chosen_devices(bench: Bench) -> None:

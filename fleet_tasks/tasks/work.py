@@ -164,7 +164,7 @@ def get(
     limit = bounds(fleet, connecting)
     if choice.run:
         run = run_id(choice.run)
-        devices = choose(c, fleet, targets) if targets.named else fleet.devices_of(run)
+        devices = choose(c, fleet, targets) if targets.named else fleet.parts_of(run)
         plan = fleet.plan_fetch(run, devices, wish, limit)
     else:
         plan = fleet.plan_simple(Action.GET, choose(c, fleet, targets), wish, limit)
