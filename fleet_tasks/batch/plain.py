@@ -25,37 +25,44 @@ def entries(text: str) -> list[dict[str, str]] | None:
         return None
     if not (text.isascii() and text.replace("\n", "").isprintable()):
         return None
-    lead = text[: len(text) - len(text.lstrip(" "))]
-    begins, goes_on = f"{lead}- ", f"{lead}  "
     found: list[dict[str, str]] = []
-    is_open = False
+    entry: dict[str, str] | None = None
+    lead = text[: len(text) - len(text.lstrip(" "))]
+    begins = {f"{lead}- {key}": key for key in KEYS}
+    goes_on = {f"{lead}  {key}": key for key in KEYS}
     for line in text.split("\n"):
-        bare = line.lstrip(" ")
-        if not bare or bare[0] == "#":
+        head, _, raw = line.partition(": ")
+        if key := begins.get(head):
+            entry = {}
+            found.append(entry)
+        elif not (key := goes_on.get(head)):
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            entry = None  # nothing goes on behind a brace
+            if not line.startswith(f"{lead}- {{") or (within := _braced(line[len(lead) + 2 :])) is None:
+                return None
+            found.append(within)
             continue
-        mark, rest = line[: len(begins)], line[len(begins) :]
-        braced = mark == begins and rest[:1] == "{" and rest[-1] == "}"
-        if mark == begins:
-            found.append({})
-            is_open = not braced
-        elif mark != goes_on or not is_open:
+        if entry is None or key in entry or (value := _value(key, raw)) is None:
             return None
-        pairs = rest[1:-1].split(", ") if braced else (rest,)
-        if not all(_add(found[-1], pair, braced) for pair in pairs):
-            return None
+        entry[key] = value
     return found
 
 
-def _add(entry: dict[str, str], pair: str, braced: bool) -> bool:
-    """Adds a key and its value to an entry; false where that is not so plain, as with a comma in a value in braces."""
-    key, _, raw = pair.partition(": ")
-    value = _value(key, raw)
-    if key not in KEYS or key in entry or value is None:
-        return False
-    if braced and value == raw and not _FLOW.isdisjoint(raw):
-        return False
-    entry[key] = value
-    return True
+def _braced(text: str) -> dict[str, str] | None:
+    """The texts of a mapping in braces, if it has no comma but those between them."""
+    if not text.endswith("}"):
+        return None
+    found: dict[str, str] = {}
+    for pair in text[1:-1].split(", "):
+        key, _, raw = pair.partition(": ")
+        value = _value(key, raw)
+        if key not in KEYS or key in found or value is None:
+            return None
+        if value == raw and not _FLOW.isdisjoint(raw):
+            return None
+        found[key] = value
+    return found
 
 
 def _value(key: str, raw: str) -> str | None:
