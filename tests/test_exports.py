@@ -81,6 +81,34 @@ def test_the_command_line_loads_none_of_the_heavy_packages(tmp_path: Path) -> No
     assert not loaded & HEAVY
 
 
+def test_a_command_loads_neither_asyncio_nor_a_second_yaml(tmp_path: Path) -> None:
+    listed = run(sys.executable, "-X", "importtime", "-m", "fleet_tasks", "--list", cwd=tmp_path)
+    loaded = {line.split("|")[-1].strip() for line in listed.stderr.splitlines()}
+    assert {"invoke.config", "yaml.loader"} <= loaded, listed.stderr
+    assert not loaded & {"asyncio.events", "invoke.vendor.yaml.loader"}
+
+
+def test_what_invoke_was_loaded_without_is_there_for_whoever_asks(tmp_path: Path) -> None:
+    asked = """
+import sys
+from fleet_tasks.loading import load_invoke
+load_invoke()
+from invoke import Config, MockContext, Result
+import asyncio.events
+from unittest.mock import AsyncMock, Mock, create_autospec
+assert MockContext(run=Result("hi")).run("anything").stdout == "hi"
+assert isinstance(Mock(spec=[]), Mock) and asyncio.run(AsyncMock(return_value=3)()) == 3
+assert asyncio.iscoroutinefunction(create_autospec(asyncio.sleep))
+assert sys.modules["asyncio"].events is asyncio.events
+open("invoke.yaml", "w").write("run: {echo: true}")
+config = Config(project_location=".")
+config.load_project()
+print(config.run.echo)
+"""
+    said = run(sys.executable, "-c", asked, cwd=tmp_path)
+    assert said.stdout == "True\n", said.stderr
+
+
 def test_invoke_takes_the_package_for_a_module_of_tasks() -> None:
     ours = Collection.from_module(fleet_tasks)
     assert set(ours.task_names) == set(fleet_tasks.namespace.task_names)
