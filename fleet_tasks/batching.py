@@ -58,14 +58,23 @@ class Batch:
 
 
 def prepare(
-    fleet: Fleet, tasks: Sequence[Task], devices: Sequence[Device], wish: Wish, bounds: Bounds, slots: int | None
+    fleet: Fleet,
+    tasks: Sequence[Task],
+    devices: Sequence[Device],
+    wish: Wish,
+    bounds: Bounds,
+    slots: int | None,
+    exclude: tuple[str, ...] = (),
 ) -> Batch:
-    """A batch ready to be carried out; raises TaskError for a task that could not be meant, before anything starts."""
+    """A batch ready to be carried out; raises TaskError for a task that could not be meant, before anything starts.
+
+    ``devices`` do what says nothing of where; what is to ``exclude`` does nothing, whoever names it.
+    """
     run = new_run()
     places: dict[Where, tuple[Device, ...]] = {}
     for task in tasks:
         if task.where not in places:
-            places[task.where] = _devices_of(fleet, task, devices)
+            places[task.where] = _devices_of(fleet, task, devices, exclude)
     everyone = {device.name: device for chosen in (tuple(devices), *places.values()) for device in chosen}
     names = {where: tuple(device.name for device in chosen) for where, chosen in places.items()}
     homes = {task.id: names[task.where] or (tuple(everyone) if task.id == REDUCE else ()) for task in tasks}
@@ -120,12 +129,14 @@ def written(batch: Batch) -> dict[str, object]:
     }
 
 
-def _devices_of(fleet: Fleet, task: Task, devices: Sequence[Device]) -> tuple[Device, ...]:
+def _devices_of(
+    fleet: Fleet, task: Task, devices: Sequence[Device], exclude: tuple[str, ...]
+) -> tuple[Device, ...]:
     where = task.where
     if not where.named:
         return tuple(devices)
     try:
-        return fleet.choose(Targets(device=where.device, group=where.group, tag=where.tag))
+        return fleet.choose(Targets(device=where.device, group=where.group, tag=where.tag, exclude=exclude))
     except RequestError as error:
         raise TaskError(task.index - 1, f"The task {task.id}: {error}") from error
 

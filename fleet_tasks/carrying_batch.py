@@ -22,10 +22,8 @@ from fleet_tasks.fleet import Fleet
 from fleet_tasks.history.journal import Journal, Known
 from fleet_tasks.jobs import Action, Job, Send
 from fleet_tasks.results import Chunk, Progress, Report, Result, State
+from fleet_tasks.standing import done_again, uncertain
 from fleet_tasks.worker import Worker
-
-LOST = (State.LOST, State.CANCELLED)
-FAILED = (State.FAILED, State.TIMED_OUT, State.UNREACHABLE)
 
 
 class CarryingBatch(Carrying):
@@ -187,14 +185,11 @@ class CarryingBatch(Carrying):
         The first may have run, and are lost, unless they may run again.
         """
         run, tasks = self._batch.run, {task.id: task for task in self._batch.tasks}
-        if self._batch.rerun is None:
-            for name, device in known.open.items():
-                if not tasks[name].idempotent:
-                    journal.over(name, State.LOST)
-                    lost = skipped(
-                        run, tasks[name], "connection-lost", f"It was begun on {device} and may have run there."
-                    )
-                    yield replace(lost, state=State.LOST, device=device)
+        for name in uncertain(self._batch, known):
+            journal.over(name, State.LOST)
+            device = known.open[name]
+            lost = skipped(run, tasks[name], "connection-lost", f"It was begun on {device} and may have run there.")
+            yield replace(lost, state=State.LOST, device=device, attempts=known.tries[name])
         if self._history is None or not self._batch.continues:
             return
         told = self._history.told(self._plan.run)
@@ -204,7 +199,8 @@ class CarryingBatch(Carrying):
                 said = kept.read_bytes() if kept.is_file() else b""
                 unseen = skipped(run, tasks[name], "cancelled", "It ended as we were killed; only its state is known.")
                 error = None if state is State.DONE else unseen.error
-                yield replace(unseen, state=state, device=known.devices.get(name, ""), stdout=said, error=error)
+                found = replace(unseen, device=known.devices.get(name, ""), attempts=known.tries.get(name, 0))
+                yield replace(found, state=state, stdout=said, error=error)
 
     def _record(self, result: Result) -> Result:
         self._plan_history()
@@ -216,29 +212,6 @@ class CarryingBatch(Carrying):
 def carry_out(fleet: Fleet, batch: Batch) -> Iterator[Progress | Chunk | Result | Report]:
     """Signs of life and results as they happen, and the report as the last item."""
     yield from fleet.carry_out(batch.plan, work=CarryingBatch(fleet, batch))
-
-
-def done_again(batch: Batch, ends: Mapping[str, State]) -> set[str]:
-    """Which ended tasks are done again: those that ``rerun`` wants, and what was lost and may be repeated."""
-    wanted = {"lost": LOST, "failed": (*LOST, *FAILED)}.get(batch.rerun or "", ())
-    free = {task.id for task in batch.tasks if task.idempotent}
-    again = {name for name, state in ends.items() if state in wanted or (state in LOST and name in free)}
-    ended = {name: state for name, state in ends.items() if name not in again}
-    if REDUCE in ended and Queue(batch.tasks, ended).left():
-        # What was put together is no longer what there is, or what there will be.
-        again.add(REDUCE)
-    return again
-
-
-def standing(batch: Batch) -> dict[str, State | None]:
-    """Every task of a batch, with the state in which it ended before, unless it is still to be done."""
-    ends: dict[str, State] = {}
-    if batch.continues:
-        with closing(Journal(history.folder() / "runs" / batch.run)) as journal:
-            ends = dict(journal.known().ends)
-        for name in done_again(batch, ends):
-            del ends[name]
-    return {task.id: ends.get(task.id) for task in batch.tasks}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Ctrl-C and its kin: once ends the work properly, twice leaves at once. So does a reader who went away."""
+"""Ctrl-C and its kin: once ends the work properly, twice leaves at once. A reader who went away ends it, too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LeaveNow(KeyboardInterrupt):
 def obeying(
     stopping: Callable[[], Stopping], say: Callable[[str], None], doing: str = "ending the work on the devices"
 ) -> Iterator[None]:
-    """Within it, a signal stops the run that ``stopping`` returns; a second one raises LeaveNow.
+    """Within it, a signal stops the run that ``stopping`` returns; a second Ctrl-C or TERM raises LeaveNow.
 
     ``doing`` says what the first one leads to.
     Only the main thread hears signals; elsewhere this does nothing.
@@ -37,6 +37,8 @@ def obeying(
 
     def hear(number: int, frame: FrameType | None) -> None:
         if stopping().reason is not None:
+            if number == signal.SIGHUP:  # of a terminal that closes both its shell and the system tell us
+                return
             raise LeaveNow
         name = signal.Signals(number).name
         say(f"{name}: {doing}; once more to leave at once.")

@@ -90,7 +90,7 @@ class Worker:
     def _unvisited(self, stage: Stage, job: Job, clock: Clock, error: DeviceError) -> Result:
         """The result of a job whose device was not reached, or not even tried."""
         if self.stopping.barred is error:
-            return replace(failed(stage, job, clock, error), state=State.SKIPPED)
+            return replace(failed(stage, job, clock, error), state=State.SKIPPED, attempts=0)
         if job.action is Action.CHECK:
             from fleet_tasks.actions.check import unreached
 

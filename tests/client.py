@@ -6,8 +6,7 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from tests import warm
 from tests.bench import PATIENCE, Bench, BenchDevice
 
 
@@ -37,15 +37,11 @@ class Gone:
 class Client:
     """``fleet WORDS`` at work in the bench's home."""
 
-    def __init__(self, bench: Bench, words: tuple[str, ...], stdin: bytes | None) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "fleet_tasks", *words],
-            env=bench.environment(PYTHONUNBUFFERED="1"),
-            cwd=bench.home,
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def __init__(self, bench: Bench, words: tuple[str, ...], stdin: bytes | None = None, python: str = "") -> None:
+        with tempfile.TemporaryFile() as given:
+            given.write(stdin or b"")
+            given.seek(0)
+            self.process = warm.start(words, bench.environment(), bench.home, given, python)
         self.stdout, self.stderr = bytearray(), bytearray()
         assert self.process.stdout is not None and self.process.stderr is not None
         self._readers = [
@@ -54,9 +50,6 @@ class Client:
         ]
         for reader in self._readers:
             reader.start()
-        if self.process.stdin is not None:
-            self.process.stdin.write(stdin or b"")
-            self.process.stdin.close()
 
     def send(self, number: signal.Signals) -> None:
         """A signal, as a terminal or a system sends it."""
@@ -71,13 +64,13 @@ class Client:
         """How it ended, once it has."""
         until = time.monotonic() + seconds
         peak = 0
-        while self.process.poll() is None:
+        while (code := self.process.poll()) is None:
             peak = max(peak, _peak(self.process.pid))
             assert time.monotonic() < until, f"it does not end: {self.stdout!r} {self.stderr!r}"
             time.sleep(0.01)
         for reader in self._readers:
             reader.join(PATIENCE)
-        return Gone(self.process.returncode, bytes(self.stdout), bytes(self.stderr), peak)
+        return Gone(code, bytes(self.stdout), bytes(self.stderr), peak)
 
     def close(self) -> None:
         """Ends what a failed test left."""
@@ -91,9 +84,9 @@ class Client:
 
 
 @contextlib.contextmanager
-def started(bench: Bench, *words: str, stdin: bytes | None = None) -> Iterator[Client]:
+def started(bench: Bench, *words: str, stdin: bytes | None = None, python: str = "") -> Iterator[Client]:
     """The program at work; it does not outlive the block."""
-    client = Client(bench, words, stdin)
+    client = Client(bench, words, stdin, python)
     try:
         yield client
     finally:

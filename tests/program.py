@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -45,16 +43,9 @@ def fleet(bench: Bench, *words: str, cwd: Path | None = None, seconds: float = 1
 
 
 @contextlib.contextmanager
-def started(bench: Bench, *words: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+def started(bench: Bench, *words: str, **variables: str) -> Iterator[warm.Started]:
     """The program at work in the background; ended with the block, if it still is."""
-    program = subprocess.Popen(
-        [sys.executable, "-m", "fleet_tasks", *words],
-        env=bench.environment(**variables),
-        cwd=bench.home,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    program = warm.start(words, bench.environment(**variables), bench.home)
     try:
         yield program
     finally:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -15,6 +13,7 @@ from pathlib import Path
 
 from fleet_tasks.history import History, folder
 from fleet_tasks.results import Report
+from tests import warm
 from tests.bench import PATIENCE, Bench
 from tests.program import Said, fleet
 
@@ -26,14 +25,7 @@ class Going:
     """A command at work, started with pipes that are read as it goes."""
 
     def __init__(self, bench: Bench, *words: str, cwd: Path | None = None, **variables: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "fleet_tasks", *words],
-            env=bench.environment(**variables),
-            cwd=cwd or bench.home,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        self.process = warm.start(words, bench.environment(**variables), cwd or bench.home)
         self._said = {"out": b"", "err": b""}
         self._news = threading.Condition()
         streams = {"out": self.process.stdout, "err": self.process.stderr}

@@ -13,14 +13,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 from benchmarks.batch import start
 from fleet_tasks.history.journal import Journal
+from tests import warm
 from tests.bench import PATIENCE, Bench, BenchDevice
-from tests.program import Said, fleet
+from tests.program import Said
 
 NAMES = [f"d{number}" for number in range(1, 5)]
 EIGHT = [f"d{number}" for number in range(1, 9)]
@@ -41,37 +42,25 @@ def batch(bench: Bench, place: Path, *words: str, given: str | None = None, **va
 
 
 def typed(bench: Bench, place: Path, *words: str, given: str | None = None, **variables: Any) -> Said:
-    words = (*words, "--format", "json")
-    if given is None:
-        return fleet(bench, *words, cwd=place, **variables)
-    done = subprocess.run(
-        [sys.executable, "-m", "fleet_tasks", *words],
-        env=bench.environment(**variables),
-        cwd=place,
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    with standing_in(place, given or "") as stream:
+        done = warm.run((*words, "--format", "json"), bench.environment(**variables), place, 120, stream)
     return Said(done.returncode, done.stdout, done.stderr)
 
 
 @contextmanager
-def begun(bench: Bench, place: Path, *words: str, given: str = "") -> Iterator[subprocess.Popen[str]]:
-    """A command under way, its standard input written; ended at the end."""
+def standing_in(place: Path, given: str) -> Iterator[IO[str]]:
+    """A standard input that holds a text."""
     source = place / "given.jsonl"
     source.write_text(given)
     with source.open() as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fleet_tasks", *words, "--format", "json"],
-            env=bench.environment(),
-            cwd=place,
-            stdin=stream,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        yield stream
+
+
+@contextmanager
+def begun(bench: Bench, place: Path, *words: str, given: str = "") -> Iterator[warm.Started]:
+    """A command under way, its standard input written; ended at the end."""
+    with standing_in(place, given) as stream:
+        process = warm.start((*words, "--format", "json"), bench.environment(), place, stream)
     try:
         yield process
     finally:
@@ -274,6 +263,38 @@ def test_a_dry_run_touches_nothing(bench: Bench, place: Path) -> None:
     assert bench.logins() == 0
 
 
+def test_who_is_excluded_does_nothing_though_a_task_names_its_group(bench: Bench, place: Path) -> None:
+    tasks = lines({"id": "a", "task": "true", "where": {"group": "all-four", "each": True}})
+    said = batch(bench, place, "-x", "d1,d3", given=tasks)
+    assert states(said) == {"a@d2": "done", "a@d4": "done"}, said.stderr
+    refused = batch(bench, place, "-x", "d1", given=lines({"task": "true", "where": {"device": "d1"}}))
+    assert refused.code == 2 and "standard input:1:" in refused.stderr, refused.stderr
+
+
+def test_a_dry_run_shows_what_is_left_of_a_batch_and_touches_nothing(bench: Bench, place: Path) -> None:
+    tasks = lines(
+        {"id": "done", "task": "true"},
+        {"id": "failed", "task": "test -e ~/ok"},
+        {"id": "blocked", "task": "true", "after": ["failed"]},
+        {"id": "last", "task": "true", "after": ["done"], "where": {"device": "d2"}},
+    )
+    said = batch(bench, place, "-d", "d1", "--any", "1", "--max-failures", "1", "--slots", "1", given=tasks)
+    run, before = said.document["run"], states(said)
+    assert before["failed"] == "failed" and before["blocked"] == "skipped", said.stderr
+    logins = bench.logins()
+
+    def planned(*words: str) -> list[tuple[str, int]]:
+        shown = typed(bench, place, "--dry", "resume", "--run", run, *words)
+        assert shown.code == 0 and "nothing was touched" in shown.stderr, shown.stderr
+        return [(row["id"], row["wave"]) for row in shown.document["plan"]]
+
+    left = [("last", 1)] if before["last"] == "skipped" else []
+    assert planned() == left
+    assert planned("--rerun", "failed") == [("failed", 1), ("blocked", 2), *left]
+    assert bench.logins() == logins
+    assert states(typed(bench, place, "history.show", "--run", run)) == before
+
+
 # -- what goes wrong ------------------------------------------------------------------------
 
 
@@ -342,6 +363,24 @@ def test_a_wrong_file_is_refused_whole(bench: Bench, place: Path) -> None:
     assert said.code == 2 and "tasks.yaml:3" in said.stderr and bench.logins() == 0
 
 
+@pytest.mark.parametrize("end", [b"\xff\n", b"\x01\n"])
+def test_what_is_no_text_is_refused_with_its_line(bench: Bench, place: Path, end: bytes) -> None:
+    (place / "tasks.yaml").write_bytes(b"tasks:\n- task: 'true'\n- task: " + end)
+    said = batch(bench, place, "-d", "d1", "--file", "tasks.yaml")
+    assert said.code == 2 and "tasks.yaml:3: This is not" in said.stderr and bench.logins() == 0, said.stderr
+
+
+def test_an_agent_that_there_is_not_is_refused_though_no_task_asks_for_it(bench: Bench, place: Path) -> None:
+    said = batch(bench, place, "-d", "d1", "-a", "shel", given=lines({"task": "true", "agent": "shell"}))
+    assert said.code == 2 and "did you mean shell?" in said.stderr and bench.logins() == 0, said.stderr
+
+
+@pytest.mark.parametrize("head", ["", "# a word\n", "---\n", "defaults: {timeout: 60}\n"])
+def test_yaml_may_come_on_standard_input_too(bench: Bench, place: Path, head: str) -> None:
+    said = batch(bench, place, "-d", "d1", "--file", "-", given=f"{head}tasks:\n- task: echo hi\n")
+    assert [result["stdout"] for result in said.results] == ["hi\n"], said.stderr
+
+
 def test_a_mark_before_the_text_is_none_of_it(bench: Bench, place: Path) -> None:
     bench.registry(place / "fleet.yaml", NAMES, defaults={"agent": "shell"})
     said = batch(bench, place, "-d", "d1", given="\ufeff" + lines({"task": "echo {index}"}, {"task": "echo {index}"}))
@@ -386,10 +425,11 @@ def test_ctrl_c_and_resume(bench: Bench, place: Path) -> None:
         until(lambda: len(marks(bench.devices("d1", "d2"))) >= 3)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
-    said = Said(process.returncode, out, err)
+    assert process.returncode is not None
+    said = Said(process.returncode, out.decode(), err.decode())
     counted = Counter(states(said).values())
-    assert said.code == 130 and counted["skipped"] and counted["cancelled"], err
-    assert f"fleet resume --run {said.document['run']}" in err
+    assert said.code == 130 and counted["skipped"] and counted["cancelled"], said.stderr
+    assert f"fleet resume --run {said.document['run']}" in said.stderr
     again = typed(bench, place, "resume", "--run", said.document["run"])
     after = states(again)
     cancelled = counted["cancelled"]
@@ -527,6 +567,7 @@ def test_a_full_disk_ends_a_batch_in_one_sentence_and_nothing_runs_twice(bench: 
     before = marks(devices)
     assert 0 < len(before) < 60 and all(device.quiet() for device in devices)
     run = next((bench.home / "state" / "runs").iterdir()).name
+    assert f"fleet resume --run {run}" in full.stderr
     again = typed(bench, place, "resume", "--run", run)
     found, made = states(again), marks(devices)
     assert len(found) == 60 and set(found.values()) <= {"done", "lost"}, again.stderr
@@ -586,5 +627,3 @@ def test_what_was_no_batch_is_not_resumed(bench: Bench, place: Path) -> None:
     run = typed(bench, place, "status", "-d", "d1").document["run"]
     said = typed(bench, place, "resume", "--run", run)
     assert said.code == 2 and "no batch" in said.stderr
-
-

@@ -250,7 +250,21 @@ def test_max_failures_lets_nothing_more_begin(
     assert said.code == 1
     assert [result["state"] for result in said.results] == ["failed"] * begun + ["skipped"] * (6 - begun)
     assert {result["error"]["code"] for result in said.results[begun:]} == {"too-many-failures"}
+    assert [result["attempts"] for result in said.results] == [1] * begun + [0] * (6 - begun)
     assert [(bench.device(name).home / "was-here").exists() for name in names] == [True] * begun + [False] * (6 - begun)
+
+
+def test_a_terminal_that_closes_tells_it_twice_and_means_it_once(bench: Bench, registry: Callable[..., Path]) -> None:
+    """Its shell says so to every job, and then the system to everyone who is left."""
+    registry("slow")
+    with started(bench, "run", "--all", "--task", STUBBORN, "--grace", "0.4", "-f", "json") as client:
+        until(lambda: runs(bench.device("slow"), "sleep 1"), "the task")
+        client.send(signal.SIGHUP)
+        until(lambda: b"SIGHUP" in client.stderr, "the word about it")
+        client.send(signal.SIGHUP)
+        gone = client.end()
+    assert (gone.code, gone.results[0]["state"]) == (130, "cancelled")
+    assert clean(bench.device("slow"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -454,7 +468,7 @@ def test_streams_and_status_come_back_exactly(bench: Bench, opened: Callable[...
 def test_much_output_is_whole_in_a_file_and_never_in_memory(bench: Bench, registry: Callable[..., Path]) -> None:
     registry("deck")
     task = "yes 0123456789abcde | head -c 400000000; echo err >&2"
-    with started(bench, "run", "-d", "deck", "--task", task, "-f", "json") as client:
+    with started(bench, "run", "-d", "deck", "--task", task, "-f", "json", python=sys.executable) as client:
         gone = client.end(240)
     (result,) = gone.results
     assert (gone.code, result["state"], result["truncated"], result["stderr"]) == (0, "done", True, "err\n")

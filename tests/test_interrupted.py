@@ -97,16 +97,14 @@ def test_ctrl_c_while_it_tears_down_lets_it_finish(bench: Bench, one: BenchDevic
     assert at_home(one) == ["begun", "go"]
 
 
-def test_a_laptop_that_sleeps_longer_than_the_lease(
-    bench: Bench, one: BenchDevice, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_laptop_that_sleeps_longer_than_the_lease(bench: Bench, one: BenchDevice, tmp_path: Path) -> None:
     """When it wakes the task is over, and told to be lost; nobody started it again."""
     bench.registry(bench.home / "fleet.yaml", [ONE])
     start = "from fleet_tasks.actions import dispatch as d; d.LEASE = 2; d.BEAT = 0.5\n"
     start += "from fleet_tasks.__main__ import main; main()\n"
     task = "echo x >>~/count; sleep 600"
-    monkeypatch.setattr(sys, "executable", _python(tmp_path, start))
-    client = Client(bench, ("run", "-d", ONE, "--task", task, "-f", "json"), None)
+    words = ("run", "-d", ONE, "--task", task, "-f", "json")
+    client = Client(bench, words, python=_python(tmp_path, start))
     try:
         until((one.home / "count").exists, "the task")
         client.send(signal.SIGSTOP)

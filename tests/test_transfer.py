@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -468,9 +469,9 @@ def test_a_large_file_is_never_in_memory(bench: Bench, registry: Callable[..., P
     with (bench.home / "big").open("wb") as file:
         file.truncate(100_000_000)
         file.write(b"the end")
-    with started(bench, "put", "-d", "deck", "--send", "big") as client:
+    with started(bench, "put", "-d", "deck", "--send", "big", python=sys.executable) as client:
         there = client.end()
-    with started(bench, "get", "-d", "deck", "--fetch", "big", "--into", "back") as client:
+    with started(bench, "get", "-d", "deck", "--fetch", "big", "--into", "back", python=sys.executable) as client:
         back = client.end()
     assert (there.code, back.code) == (0, 0)
     with (bench.home / "back" / "deck" / "big").open("rb") as copy, (bench.home / "big").open("rb") as original:

@@ -22,11 +22,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import fleet_tasks
 
@@ -37,51 +37,102 @@ LEFT_OUT = ("__main__", "demo", "embedded", "testing")
 """Modules that are loaded when they are asked for, as few have a use for them."""
 
 
-def run(words: tuple[str, ...], env: Mapping[str, str], cwd: Path, seconds: float) -> subprocess.CompletedProcess[str]:
-    """``fleet WORDS`` as subprocess.run would do it, with nothing on standard input; raises TimeoutExpired."""
-    command = [sys.executable, "-m", "fleet_tasks", *words]
+class Program:
+    """A command at work in a process that was loaded: what tests use of subprocess.Popen."""
+
+    def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: int | IO[Any] | None) -> None:
+        self.args = ["fleet", *words]
+        self.returncode: int | None = None
+        self._attendant = socket.socket(socket.AF_UNIX)
+        self._attendant.connect(_loaded())
+        given = (
+            os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin if isinstance(stdin, int) else stdin.fileno()
+        )
+        (out, its_out), (err, its_err) = os.pipe(), os.pipe()
+        socket.send_fds(self._attendant, [b"."], [given, its_out, its_err])
+        for end in (its_out, its_err, *([given] if stdin is None else [])):
+            os.close(end)
+        self.stdout, self.stderr = os.fdopen(out, "rb"), os.fdopen(err, "rb")
+        self._said = {self.stdout: bytearray(), self.stderr: bytearray()}
+        self._attendant.sendall(json.dumps({"words": words, "env": dict(env), "cwd": str(cwd)}).encode() + b"\n")
+        self.pid = self._told()
+
+    def _told(self) -> int:
+        line = b""
+        while not line.endswith(b"\n"):
+            line += self._attendant.recv(1)
+        return int(line)
+
+    def poll(self) -> int | None:
+        """Its exit code, as a negative number that of the signal that ended it; None while it goes on."""
+        if self.returncode is None and select.select([self._attendant], [], [], 0)[0]:
+            self.returncode = self._told()
+            self._attendant.close()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it has one; raises TimeoutExpired after so many seconds."""
+        if self.returncode is None and not select.select([self._attendant], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        code = self.poll()
+        assert code is not None
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """A signal, if it still goes on."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """The signal that nobody can catch."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float | None = None) -> tuple[bytes, bytes]:
+        """All that it said, when everybody who could write has gone; raises TimeoutExpired after so many seconds."""
+        over = None if timeout is None else time.monotonic() + timeout
+        while listening := [stream for stream in self._said if not stream.closed]:
+            left = None if over is None else max(over - time.monotonic(), 0)
+            ready = select.select(listening, [], [], left)[0]
+            if not ready:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            for stream in ready:
+                data = os.read(stream.fileno(), 65536)
+                self._said[stream] += data
+                if not data:
+                    stream.close()
+        self.wait(None if over is None else max(over - time.monotonic(), 0))
+        return bytes(self._said[self.stdout]), bytes(self._said[self.stderr])
+
+
+Started = Program | subprocess.Popen[bytes]
+
+
+def start(
+    words: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: int | IO[Any] | None = None, python: str = ""
+) -> Started:
+    """``fleet WORDS`` at work, its output in pipes; with nothing on its standard input unless there is a stream for it.
+
+    With a ``python`` of its own it is started anew: what was loaded is more than it needs, which its memory shows.
+    """
     # On macOS a process that was forked may not use all that it has loaded.
-    if sys.platform == "darwin" or _fixed(env) != _fixed(_own()):
-        nothing = subprocess.DEVNULL
-        return subprocess.run(command, env=env, cwd=cwd, stdin=nothing, capture_output=True, text=True, timeout=seconds)
-    with socket.socket(socket.AF_UNIX) as attendant:
-        attendant.connect(_loaded())
-        out, err = _Reader(), _Reader()
-        socket.send_fds(attendant, [b"."], [out.end, err.end])
-        attendant.sendall(json.dumps({"words": words, "env": dict(env), "cwd": str(cwd)}).encode() + b"\n")
-        told = attendant.makefile("rb")
-        pid = int(told.readline())
-        out.start()
-        err.start()
-        attendant.settimeout(seconds)
-        try:
-            code = int(told.readline())
-        except TimeoutError:
-            os.kill(pid, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(command, seconds, out.said(), err.said()) from None
-        return subprocess.CompletedProcess(command, code, out.said().decode(), err.said().decode())
+    if python or sys.platform == "darwin" or _fixed(env) != _fixed(_own()):
+        command = [python or sys.executable, "-m", "fleet_tasks", *words]
+        given, pipe = subprocess.DEVNULL if stdin is None else stdin, subprocess.PIPE
+        return subprocess.Popen(command, env=env, cwd=cwd, stdin=given, stdout=pipe, stderr=pipe)
+    return Program(words, env, cwd, stdin)
 
 
-class _Reader(threading.Thread):
-    """Reads a pipe to its end; ``end`` is the other one's, closed here once this begins."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._stream, self.end = os.pipe()
-        self._said = b""
-
-    def start(self) -> None:
-        os.close(self.end)
-        super().start()
-
-    def run(self) -> None:
-        with os.fdopen(self._stream, "rb") as stream:
-            self._said = stream.read()
-
-    def said(self) -> bytes:
-        """All of it, when everybody who could write has gone."""
-        self.join()
-        return self._said
+def run(
+    words: Sequence[str], env: Mapping[str, str], cwd: Path, seconds: float, stdin: int | IO[Any] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """``fleet WORDS`` as subprocess.run would do it; raises TimeoutExpired."""
+    program = start(words, env, cwd, stdin)
+    try:
+        out, err = program.communicate(timeout=seconds)
+    finally:
+        program.kill()
+    assert program.returncode is not None
+    return subprocess.CompletedProcess(program.args, program.returncode, out.decode(), err.decode())
 
 
 def _own() -> dict[str, str]:
@@ -132,11 +183,11 @@ def _callers(listener: socket.socket) -> Iterator[socket.socket]:
 
 def _attend(attendant: socket.socket) -> dict[str, Any]:
     """Waits for the process that returns from here, and tells how it ended."""
-    _, streams, _, _ = socket.recv_fds(attendant, 1, 2)
+    _, streams, _, _ = socket.recv_fds(attendant, 1, 3)
     asked = attendant.makefile("rb").readline()
     pid = os.fork()
     if pid == 0:
-        for number, stream in enumerate((os.open(os.devnull, os.O_RDONLY), *streams)):
+        for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
         order: dict[str, Any] = json.loads(asked)

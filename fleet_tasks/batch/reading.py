@@ -198,7 +198,7 @@ def _id(spot: Spot) -> str:
     if name == REDUCE:
         raise spot.wrong(f"The id {REDUCE!r} is kept for the task that puts the answers together.")
     if not _is_id(name):
-        raise spot.wrong(f"{name!r} is no id: letters, digits, dot, underscore and dash.")
+        raise spot.wrong(f"{name!r} is no id: up to 120 letters, digits, dots, underscores and dashes.")
     return name
 
 

@@ -233,5 +233,6 @@ def not_begun(
 
 def skipped(run: str, task: Task, code: str, message: str) -> Result:
     """A result for a task of a run that no device was given."""
+    problem = Problem(code, message, f"Go on later with: fleet resume --run {run}")
     return Result("", "", Action.DISPATCH.value, State.SKIPPED, agent=task.agent, task_id=task.id, started=now(),
-                  error=Problem(code, message, f"Go on later with: fleet resume --run {run}"))  # fmt: skip
+                  attempts=0, error=problem)  # fmt: skip

@@ -25,13 +25,16 @@ def fates(folder: Path, *, alive: bool) -> Callable[[str | None], Fate]:
             known = journal.known()
     except RequestError:
         return lambda task: usual
-    unbegun = usual if alive else Fate(State.SKIPPED, error=_unbegun(folder.name))
+    unbegun = (
+        Fate(State.RUNNING, attempts=0) if alive else Fate(State.SKIPPED, error=_unbegun(folder.name), attempts=0)
+    )
 
     def fate(task: str | None) -> Fate:
         name = task or ""
+        tries = known.tries.get(name, 0)
         if name in known.ends:
-            return Fate(known.ends[name], known.devices.get(name, ""))
-        return Fate(usual.state, known.open[name]) if name in known.open else unbegun
+            return Fate(known.ends[name], known.devices.get(name, ""), attempts=tries)
+        return Fate(usual.state, known.open[name], attempts=tries) if name in known.open else unbegun
 
     return fate
 

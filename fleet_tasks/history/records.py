@@ -52,8 +52,9 @@ def planned(visits: Iterable[Visit]) -> tuple[Entry, ...]:
 
 @record
 class Fate:
-    """How work stands that has no result: running or lost, or as a batch's journal knows it."""
+    """How work stands that has no result: running or lost, or as a batch's journal knows it; how often it was begun."""
 
     state: State
     device: str = ""
     error: Problem | None = None
+    attempts: int = 1

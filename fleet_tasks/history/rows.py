@@ -48,9 +48,8 @@ def from_row(row: sqlite3.Row, missing: Callable[[str | None], Fate]) -> Result:
     if row["state"] is None:
         fate = missing(row["task_id"])
         known["device"] = known["device"] or fate.device
-        return Result(
-            **known, host=row["planned_host"], agent=row["planned_agent"], state=fate.state, error=fate.error
-        )
+        known |= {"state": fate.state, "error": fate.error, "attempts": fate.attempts}
+        return Result(**known, host=row["planned_host"], agent=row["planned_agent"])
     usage, error, facts = (json.loads(row[name]) if row[name] else None for name in ("usage", "error", "facts"))
     same = ("host", "agent", "exit_status", "stdout_file", "stderr_file", "seconds", "attempts", "started",
             "stdout", "stderr", "raw_stdout")  # fmt: skip

@@ -25,6 +25,7 @@ LONGEST = 5_000_000  # bytes
 _DEEP = f"This is nested more than {DEEPEST} levels deep."
 _SCALAR, _ENDS = yaml.ScalarEvent, (yaml.SequenceEndEvent, yaml.MappingEndEvent)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_UNPRINTABLE = yaml.reader.Reader.NON_PRINTABLE
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _NOTHING = ("", "~", "null")
 _WORDS = frozenset((*_BOOLEANS, *_NOTHING))
@@ -129,8 +130,12 @@ class _Builder:
             deep = "nesting" in str(error.problem)  # libyaml, from 0.2.6 on, looks ahead and has a bound of its own
             sentence = _DEEP if deep else f"This is not YAML: {error.problem}."
             raise self.error(sentence, error.problem_mark) from error
-        except yaml.YAMLError as error:
-            raise RegistryError(f"is not YAML: {' '.join(str(error).split())}", Place(self.file)) from error
+        except yaml.YAMLError as error:  # a character that YAML has no place for
+            found = _UNPRINTABLE.search(text)
+            if found is None:
+                raise RegistryError(f"is not YAML: {' '.join(str(error).split())}", Place(self.file)) from error
+            place = Place(self.file, text.count("\n", 0, found.start()) + 1)
+            raise RegistryError(f"This is not YAML: the character {found[0]!r} may not stand there.", place) from error
         return root
 
     def node(self, event: Any, events: Iterator[Any], depth: int) -> Node:

@@ -15,14 +15,19 @@ from fleet_tasks.errors import Place, RegistryError, RequestError
 def read_text(path: Path, *, missing: str = "There is no such file; fleet init writes one.") -> str:
     """The text of a registry file, or of another that people wrote."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return decoded(path.read_bytes(), str(path))
     except FileNotFoundError as error:
         raise RegistryError(missing, Place(str(path))) from error
     except OSError as error:
         raise RegistryError(f"This cannot be read: {error.strerror}.", Place(str(path))) from error
+
+
+def decoded(data: bytes, name: str) -> str:
+    """The text that people wrote, less the mark that some programs put before it; RegistryError unless it is UTF-8."""
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise RegistryError("This is not UTF-8.", Place(str(path), line)) from error
+        raise RegistryError("This is not UTF-8.", Place(name, error.object[: error.start].count(b"\n") + 1)) from error
 
 
 @contextlib.contextmanager

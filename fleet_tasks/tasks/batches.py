@@ -32,10 +32,15 @@ from fleet_tasks.options import (
 )
 from fleet_tasks.plans import Wish
 from fleet_tasks.record import record
+from fleet_tasks.registry.storing import decoded
 from fleet_tasks.watching import watch
 
 if TYPE_CHECKING:
     from fleet_tasks.batching import Batch  # loads all that visits devices, which a look at --help has no use for
+
+
+_YAML = ("tasks:", "defaults:", "---", "#", "%")
+"""How a text on standard input begins that is YAML; everything else is taken for JSON lines."""
 
 
 @record
@@ -77,6 +82,8 @@ def batch(
     fleet = open_fleet(c, where)
     tasks, given = _tasks(source)
     devices = choose(c, fleet, targets) if targets.named or not all(each.where.named for each in tasks) else ()
+    if agency.agent is not None:
+        fleet.agent(agency.agent)  # every task may name its own: a slip would go unseen
     wish = Wish(
         agent=agency.agent,
         model=model.model,
@@ -90,12 +97,11 @@ def batch(
     if source.reduce:
         tasks = batching.with_reduce(tasks, source.reduce, source.reduce_agent)
     with placing(given):
-        whole = batching.prepare(fleet, tasks, chosen, wish, limit, source.slots)
+        whole = batching.prepare(fleet, tasks, chosen, wish, limit, source.slots, targets.exclude)
     if connecting.parallel is None:
         whole = replace(whole, bounds=replace(limit, parallel=_slots(whole)))
     if c.config.run.dry:
-        show("plan", list(_rows(fleet, whole)), output)
-        formats.Streams().say(f"batch: {len(whole.tasks)} tasks planned, nothing was touched.")
+        _preview(fleet, whole, output)
         return
     _watch(fleet, whole, output)
 
@@ -123,22 +129,39 @@ def resume(
         raise RequestError(f"--rerun takes lost or failed, not {rerun.rerun!r}.")
     whole = batching.resume(fleet, run_id(choice.run), rerun.rerun)
     given = {key: value for key, value in vars(connecting).items() if value is not None and hasattr(whole.bounds, key)}
-    _watch(fleet, replace(whole, bounds=replace(whole.bounds, **given)), output)
+    whole = replace(whole, bounds=replace(whole.bounds, **given))
+    if c.config.run.dry:
+        _preview(fleet, whole, output)
+        return
+    _watch(fleet, whole, output)
+
+
+def _preview(fleet: Fleet, whole: Batch, output: Output) -> None:
+    """Shows which tasks are to be done, and in which wave."""
+    rows = list(_rows(fleet, whole))
+    show("plan", rows, output)
+    formats.Streams().say(f"batch: {len(rows)} task{'' if len(rows) == 1 else 's'} planned, nothing was touched.")
 
 
 def _watch(fleet: Fleet, whole: Batch, output: Output) -> None:
-    from fleet_tasks import carrying_batch
+    from fleet_tasks import carrying_batch, standing
 
     # A table tells more of many tasks than folded answers do.
     output = replace(output, format=output.format or "table")
+    rest = f"What is left is done with: fleet resume --run {whole.run} (failed and lost too: --rerun failed)"
     try:
-        standing = carrying_batch.standing(whole)
-        watch(fleet, whole.plan, output, lambda: carrying_batch.carry_out(fleet, whole), standing)
+        watch(
+            fleet, whole.plan, output, lambda: carrying_batch.carry_out(fleet, whole), standing.standing(whole)
+        )
     except Exit:
         if not output.quiet:
-            rest = f"What is left is done with: fleet resume --run {whole.run} (failed and lost too: --rerun failed)"
             formats.Streams().say(rest)
         raise
+    except RequestError as error:
+        # No more can be written down, say: all the same some of it was done.
+        if whole.continues or not standing.is_written(whole):
+            raise
+        raise RequestError(f"{error} {rest}") from error
 
 
 def _tasks(source: BatchSource) -> tuple[list[Task], Source | None]:
@@ -161,13 +184,12 @@ def _tasks(source: BatchSource) -> tuple[list[Task], Source | None]:
 def _text(name: str) -> Source:
     try:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        text = data.decode("utf-8-sig")  # some programs put a mark before a text
     except OSError as error:
         raise RequestError(f"--file {name} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{name} is not UTF-8.") from error
-    shown = "standard input" if name == "-" else name
-    return Source(shown, text, lines=name == "-" or name.endswith((".jsonl", ".ndjson")))
+    if name != "-":
+        return Source(name, decoded(data, name), lines=name.endswith((".jsonl", ".ndjson")))
+    text = decoded(data, "standard input")
+    return Source("standard input", text, lines=not text.lstrip().startswith(_YAML))
 
 
 def _slots(whole: Batch) -> int:
@@ -175,16 +197,19 @@ def _slots(whole: Batch) -> int:
 
 
 def _rows(fleet: Fleet, whole: Batch) -> Iterator[TaskRow]:
-    """The tasks with the round in which each can begin: after those it waits for, and when a slot is free."""
-    from fleet_tasks import batching
+    """The tasks that are left, with the round in which each can begin: after what it waits for, when a slot is free."""
+    from fleet_tasks import batching, standing
 
+    left = {task.id for task in standing.left(whole)}
     width = max(1, min(_slots(whole), whole.bounds.parallel))
     waves: dict[str, int] = {}
     filled: dict[int, int] = {}
     after: dict[int, int] = {}
     chores = batching.chores(fleet, whole)
     for each_ in in_order(whole.tasks):
-        wave = _with_room(after, 1 + max((waves[name] for name in each_.after), default=0))
+        if each_.id not in left:
+            continue
+        wave = _with_room(after, 1 + max((waves.get(name, 0) for name in each_.after), default=0))
         filled[wave] = filled.get(wave, 0) + 1
         if filled[wave] == width:
             after[wave] = wave + 1

@@ -83,7 +83,8 @@ def follow(
             else:
                 carry_out(c, fleet, fleet.plan_follow(run, following.stream, bounds(fleet, connecting)), output)
     finally:
-        _sweep(fleet, run)
+        if not c.config.run.dry:
+            _sweep(fleet, run)
 
 
 @task
