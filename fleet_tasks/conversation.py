@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from paramiko import Channel, SSHException
 
@@ -141,6 +142,16 @@ class Conversation:
             self._channel.close()
         except (OSError, SSHException, EOFError):
             return  # the link went first, and the other side knows that by itself
+
+    def part(self, seconds: float) -> None:
+        """Says no more, and waits up to so long until the script has undone what it began, and has gone."""
+        over = time.monotonic() + seconds
+        with suppress(OSError, SSHException, EOFError):
+            self._channel.shutdown_write()
+            while not self._silenced() and (left := over - time.monotonic()) > 0:
+                for _item in self._heard():
+                    continue
+                self._bell.wait(min(left, QUIET))
 
     def listen(self, wake: Callable[[], float | None] = lambda: None) -> Iterator[Said | Frame]:
         """Everything that comes, until the script's last frame, or of a raw one until the channel ends.

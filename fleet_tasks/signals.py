@@ -9,7 +9,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from fleet_tasks.errors import Cancelled
@@ -41,8 +41,9 @@ def obeying(
                 return
             raise LeaveNow
         name = signal.Signals(number).name
-        say(f"{name}: {doing}; once more to leave at once.")
         stopping().request(Cancelled(f"The run was interrupted ({name})."))
+        with suppress(RuntimeError):  # it came while a line was being written
+            say(f"{name}: {doing}; once more to leave at once.")
 
     # Who started us with nohup means it.
     heard = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]

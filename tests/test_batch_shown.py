@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import Bench
+from tests.bench import PATIENCE, Bench
 from tests.program import Said, fleet, until
 from tests.showing import Terminal
 
@@ -190,6 +192,35 @@ def test_a_resumed_batch_goes_on_counting(bench: Bench, place: Path) -> None:
         (device.home / "go").touch()
         process.wait(30)
         until(lambda: "batch: 2 done, 1 failed in" in screen.seen)
+
+
+LEADER = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "fleet_tasks", *sys.argv[1:]])
+"""
+
+
+def test_a_terminal_that_is_closed_ends_the_work_properly(bench: Bench, place: Path) -> None:
+    """It says so by a signal, and nothing can be written there any more: neither costs a task its end."""
+    home = bench.device("lab01").home
+    (place / "tasks.jsonl").write_text(json.dumps({"id": "a", "task": "echo begun; >~/begun; sleep 600"}))
+    master, slave = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", LEADER, "batch", "-d", "lab01", "--file", "tasks.jsonl"],
+        env=bench.environment(TERM="xterm"), cwd=place, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+    ) as program:  # fmt: skip
+        os.close(slave)
+        try:
+            until((home / "begun").exists)
+            until(lambda: b"running" in os.read(master, 65536))
+        finally:
+            os.close(master)
+        assert program.wait(PATIENCE) == 130
+    assert bench.device("lab01").quiet()
+    run = next((bench.home / "state" / "runs").iterdir()).name
+    (result,) = fleet(bench, "history.show", "--run", run, "--format", "json", cwd=place).results
+    assert (result["state"], result["stdout"]) == ("cancelled", "begun\n")
 
 
 def test_who_leaves_a_batch_at_once_hears_what_may_still_run(bench: Bench, place: Path) -> None:

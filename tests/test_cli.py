@@ -182,6 +182,15 @@ def test_fleet_alone_and_fleet_help_show_how_it_is_used(typed: Callable[..., Sai
     assert typed("--version").stdout == f"fleet {fleet_tasks.__version__}\n"
 
 
+def test_ctrl_c_when_all_is_done_is_no_traceback(place: Path) -> None:
+    late = "import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+    start = late + "import sys; sys.argv[1:] = ['--version']; from fleet_tasks.__main__ import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", start], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, ""), done.stderr
+    assert done.stdout == f"fleet {fleet_tasks.__version__}\n"
+
+
 def test_a_reader_who_leaves_is_no_error(place: Path) -> None:
     both = f"{sys.executable} -m fleet_tasks --list | head -1"
     done = subprocess.run(

@@ -6,13 +6,18 @@ a terminal only ever gets sanitised text.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TextIO
+from typing import IO, Any, TextIO, TypeVar, cast
 
 from fleet_tasks.errors import FleetError, RequestError
 from fleet_tasks.formats import sanitize
+
+T = TypeVar("T")
 
 _STYLES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
 
@@ -44,8 +49,8 @@ class Streams:
 
     @property
     def err(self) -> TextIO:
-        """Standard error, for the progress display."""
-        return self._err
+        """Standard error, for the progress display, which a terminal that closes does not break."""
+        return cast(TextIO, Screen(self._err))
 
     @property
     def unicode(self) -> bool:
@@ -98,6 +103,31 @@ class Streams:
         """The results never became complete: leave no half a file."""
         if self._draft is not None:
             self._draft.drop()
+
+
+class Screen:
+    """A stream for a progress display: nothing that goes wrong with it is worth an error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """As of the stream."""
+        return self._try(lambda: self._stream.write(text), len(text))
+
+    def flush(self) -> None:
+        """As of the stream."""
+        self._try(self._stream.flush, None)
+
+    def _try(self, work: Callable[[], T], otherwise: T) -> T:
+        try:
+            return work()
+        except OSError:
+            _silence(self._stream)
+            return otherwise
 
 
 class Draft:
@@ -185,11 +215,18 @@ def _put(stream: TextIO, data: bytes | str) -> None:
             stream.flush()
             below.write(raw)
         stream.flush()
-    except BrokenPipeError:
-        _silence(stream)
     except OSError as error:
+        gone = _is_gone(stream, error)
         _silence(stream)
+        if gone:
+            return
         raise FleetError(f"The results cannot be written: {error.strerror}.") from error
+
+
+def _is_gone(stream: TextIO, error: OSError) -> bool:
+    """Whether it is the reader who went away: of a pipe, or with a terminal, which a disk that fails is not."""
+    terminal = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
+    return isinstance(error, BrokenPipeError) or (terminal and error.errno == errno.EIO)
 
 
 def _silence(stream: TextIO) -> None:
