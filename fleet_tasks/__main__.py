@@ -32,7 +32,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(f"{error.strerror or error}.") from None
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is done: the interpreter's own end has no use for a traceback
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is done: of the interpreter's end nobody wants a traceback
         # All of it goes with the process; to look for garbage in it first takes longer than listing devices does.
         gc.freeze()
 

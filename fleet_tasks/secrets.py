@@ -27,6 +27,8 @@ CUSTOMARY = {
 """Where some secrets are found when the registry does not say: GitHub's own names and program, and CLIO's login."""
 SHORTEST = 6
 """Characters a value needs to be scrubbed: shorter ones would blot out innocent text."""
+ASKING = 60.0
+"""Seconds a command may take to give a secret."""
 MASK = b"[secret]"
 
 
@@ -58,16 +60,17 @@ class Need:
 
 
 def find(needs: Iterable[Need], sources: Mapping[str, SecretSource], environ: Mapping[str, str]) -> dict[str, Secret]:
-    """The secrets that are needed, each looked up once; raises SecretMissing for the first that is nowhere."""
+    """The secrets that are needed, each looked up once; raises SecretMissing with all that are nowhere."""
     found: dict[str, Secret] = {}
+    missing = []
     for need in needs:
         if need.secret not in found:
             found[need.secret] = secret = look(need.secret, sources, environ)
             if secret.nowhere:
-                raise SecretMissing(
-                    f"The agent {need.agent} on {need.device} needs {need.secret},"
-                    f" and it was not found in {secret.nowhere}."
-                )
+                who = f"The agent {need.agent} on {need.device} needs {need.secret}"
+                missing.append(f"{who}, and it was not found in {secret.nowhere}.")
+    if missing:
+        raise SecretMissing(" ".join(missing))
     return found
 
 
@@ -133,10 +136,12 @@ def _member(text: str, member: str) -> str:
 def _ask(command: tuple[str, ...]) -> tuple[str, str]:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, timeout=ASKING, check=False, stdin=subprocess.DEVNULL
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return "", f" ({type(error).__name__})"
+    except OSError as error:
+        return "", f" ({error.strerror})"
+    except subprocess.TimeoutExpired:
+        return "", f" (it took longer than {ASKING:g} s)"
     if done.returncode:
         return "", f" (it exited with {done.returncode})"
     return done.stdout.strip("\r\n"), ""

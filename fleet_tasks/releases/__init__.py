@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import textwrap
 from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -115,8 +116,8 @@ def _choose(wish: Wish, repository: Repository, release: Release, known: Mapping
         return github.first_there(repository, release.tag, wish.names)
     if not there:
         raise _unknown_sum(f"the files of {repository.name} {release.tag}")
-    names = ", ".join(sorted(there))
-    raise WrongPlatform(f"{repository.name} {release.tag} has no {' or '.join(wish.names)}; it has {names[:300]}.")
+    names = textwrap.shorten(", ".join(sorted(there)), 300, placeholder=" ...")
+    raise WrongPlatform(f"{repository.name} {release.tag} has no {' or '.join(wish.names)}; it has {names}.")
 
 
 def _expected(wish: Wish, asset: Asset, known: Mapping[str, set[str]]) -> set[str]:

@@ -6,6 +6,7 @@ The API is documented at https://docs.github.com/en/rest/releases; a mirror that
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field
@@ -21,6 +22,8 @@ SITE = "https://github.com"
 LATEST = "latest"
 LONGEST = 8 << 20
 """Bytes an answer of the API may have."""
+
+log = logging.getLogger(__name__)
 
 _NUMBERED = re.compile(r"[A-Za-z._-]*\d+(\.\d+)+([-+._].*)?")
 _DOWNLOAD = re.compile(r"/([^/]+)/([^/]+)/releases/download/(.+)/[^/]+")
@@ -90,9 +93,12 @@ def find(repository: Repository, token: str = "") -> Release:
         raise web.NotThere(f"{repository.name} has no {what} (asked {repository.api}).") from error
     except web.Unreachable as refused:
         try:
-            return _by_pages(repository)
+            found = _by_pages(repository)
         except ReleaseUnavailable:
             raise refused from None
+        if token:  # whoever gave one expects it to be good for something
+            log.warning("%s The release was found without it.", refused)
+        return found
 
 
 def checksums(repository: Repository, release: Release) -> dict[str, set[str]]:

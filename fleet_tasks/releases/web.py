@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
 from http.client import HTTPMessage, HTTPResponse
+from io import FileIO
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError, URLError
@@ -70,7 +71,8 @@ def download(url: str, path: Path, *, size: int | None = None, plain: bool = Fal
     ``size`` is how many bytes it is said to have; ``plain`` allows http, since the checksum is known from elsewhere.
     """
     digest, got = hashlib.sha256(), 0
-    with _opened(url, {"Accept": "application/octet-stream"}, plain=plain) as answer, path.open("wb") as file:
+    headers = {"Accept": "application/octet-stream"}
+    with _opened(url, headers, plain=plain) as answer, path.open("wb", buffering=0) as file:
         while piece := answer.read(PIECE):
             got += len(piece)
             if got > BIGGEST:
@@ -170,9 +172,10 @@ def _permitted(url: str) -> bool:
     return scheme == "https" or (scheme == "http" and is_here(url))
 
 
-def _write(file: IO[bytes], data: bytes, path: Path) -> None:
+def _write(file: FileIO, data: bytes, path: Path) -> None:
     try:
-        file.write(data)
+        while data:  # without a buffer a full disk is heard of here, and not as if the server had said so
+            data = data[file.write(data) :]
     except OSError as error:
         guidance = "Free some space, or set FLEET_CACHE to a folder on another disk."
         raise ReleaseUnavailable(f"{path} cannot be written: {error.strerror}.", guidance=guidance) from error
@@ -195,7 +198,8 @@ def _until(headers: Message) -> str:
     """How long a limit lasts, when the server tells."""
     after, reset = headers.get("Retry-After", ""), headers.get("X-RateLimit-Reset", "")
     seconds = int(after) if after.isdigit() else int(reset) - int(time.time()) if reset.isdigit() else 0
-    return f" for {max(1, round(seconds / 60))} minutes" if seconds > 0 else " for now"
+    minutes = max(1, round(seconds / 60))
+    return f" for {minutes} minute{'' if minutes == 1 else 's'}" if seconds > 0 else " for now"
 
 
 def _why(error: BaseException) -> str:

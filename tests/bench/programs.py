@@ -95,6 +95,8 @@ def codex(words: list[str]) -> int:
     settings = dict(value.split("=", 1) for name, value in pairwise(words) if name == "-c")
     provider = f"model_providers.{settings['model_provider']}"
     key = os.environ[settings[f"{provider}.env_key"]]
+    if settings.get("features.shell_snapshot") != "false":  # from 0.171.0 on, for the shells that it starts
+        (Path(os.environ["CODEX_HOME"]) / "shell_snapshot.sh").write_text(f"export OPENAI_API_KEY={key}\n")
     asked = {"model": _option(words, "-m", default="gpt"), "input": [_said(sys.stdin.read())]}
     status, answer = _ask(f"{settings[f'{provider}.base_url']}/responses", {"Authorization": f"Bearer {key}"}, asked)
     print(json.dumps({"type": "thread.started", "thread_id": "1"}))

@@ -17,7 +17,7 @@ LONGEST = 300
 _ANSWER = re.compile("^🦞 ?".encode(), re.MULTILINE)
 _BANNER = re.compile(r"\A\s*(?:(?:\x1b\[[0-9;]*m|[ \t\r\u2500-\u259f])*\n)*")
 _LOG = re.compile(r"^\d\d:\d\d:\d\d (?:\x1b\[[0-9;]*m)?[A-Z]{3}(?:\x1b\[[0-9;]*m)? .*\n?", re.MULTILINE)
-_STATUS = re.compile(r"[Ss]tatus:? (\d{3})|\((\d{3})\)")
+_STATUS = re.compile(r"[Ss]tatus:? ([45]\d\d)\b|\(([45]\d\d)\)")
 _MESSAGE = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)')
 
 
