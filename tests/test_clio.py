@@ -613,12 +613,17 @@ def test_a_device_that_lacks_something_says_so(
         assert (facts["ready"], facts["reason"]) == (False, sentence)
 
 
-def test_https_needs_curl_or_perls_own(bench: Bench, tmp_path: Path, endpoint: Models) -> None:
-    folder = tmp_path / "perl"
+def without_ssl(place: Path) -> Path:
+    """A folder with a perl that has no IO::Socket::SSL."""
+    folder = place / "perl"
     folder.mkdir()
     (folder / "perl").write_text('#!/bin/sh\ncase "$*" in *SSL*) exit 2 ;; esac\nexec /usr/bin/perl "$@"\n')
     (folder / "perl").chmod(0o755)
-    bench.device("deck", path=f"{folder}:{bench.bin(also=('tar', 'head', 'setsid'))}")
+    return folder
+
+
+def test_https_needs_curl_or_perls_own(bench: Bench, tmp_path: Path, endpoint: Models) -> None:
+    bench.device("deck", path=f"{without_ssl(tmp_path)}:{bench.bin(also=('tar', 'head', 'setsid'))}")
     deck = Deck(bench, tmp_path, STAND_IN, endpoint)
     assert deck("status").results[0]["facts"]["ready"] is True
     assert deck.dispatch("hello").results[0]["stdout"] == f"{ECHO}hello\n"
@@ -630,6 +635,18 @@ def test_https_needs_curl_or_perls_own(bench: Bench, tmp_path: Path, endpoint: M
     error = deck.dispatch("hello").results[0]["error"]
     assert error["code"] == "requirement-missing"
     assert error["guidance"] == "See the whole list: fleet check -d deck -a clio"
+
+
+def test_what_a_task_wants_more_is_missed_where_the_same_bytes_are_there_already(
+    bench: Bench, tmp_path: Path, endpoint: Models
+) -> None:
+    bench.device("deck", path=f"{without_ssl(tmp_path)}:{bench.bin(also=('tar', 'head', 'setsid'))}")
+    deck = Deck(bench, tmp_path, STAND_IN, endpoint)
+    assert deck("deploy").code == 0 and "is current" in deck("deploy").results[0]["stdout"]
+    deck.registry.write_text(deck.registry.read_text().replace(endpoint.url, "https://models.example"))
+    for said in (deck.dispatch("hello"), deck("deploy")):
+        error = said.results[0]["error"]
+        assert error["code"] == "requirement-missing" and "neither curl nor" in error["message"], said.stdout
 
 
 def test_check_misses_a_source_that_is_not_there(bench: Bench, tmp_path: Path, endpoint: Models) -> None:

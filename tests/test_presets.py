@@ -241,11 +241,12 @@ def test_a_model_that_nobody_named_is_missed_before_any_connection(
 ) -> None:
     deck = Deck(bench, tmp_path, "/nowhere", name, "openai", endpoint)
     words = ("dispatch", "-d", "deck", "-a", name, "--task", "x", "--registry", str(deck.registry))
-    said = fleet(bench, *dry, *words, "--provider", "mine", MY_KEY=CANARY)
-    assert (said.code, said.stdout, bench.logins()) == (2, "", 0)
-    assert f"The agent {name} on deck needs a model: --model NAME" in said.stderr
-    for more in (("--provider", "login"), (), ("--provider", "mine", "--model", "m")):
-        planned = fleet(bench, "--dry", *words, *more, MY_KEY=CANARY)
+    for more in (("--provider", "mine"), ()):
+        said = fleet(bench, *dry, *words, *more, MY_KEY=CANARY)
+        assert (said.code, said.stdout, bench.logins()) == (2, "", 0)
+        assert f"The agent {name} on deck needs a model: --model NAME" in said.stderr
+    for enough in (("--provider", "login"), ("--model", "m"), ("--provider", "mine", "--model", "m")):
+        planned = fleet(bench, "--dry", *words, *enough, MY_KEY=CANARY)
         assert planned.code == 0 and "planned" in planned.stderr, planned
 
 
@@ -386,6 +387,9 @@ def test_a_program_that_is_there_already_is_neither_copied_nor_removed(
     assert deck.dispatch().code == 0
     installed = next((deck.device.home / ".local/share/fleet-tasks/agents/codex").glob("*/"))
     assert list(installed.iterdir()) == []
+    assert deck("teardown", "--verify").code == 0
+    told = deck("deploy").results[0]["stdout"]
+    assert told == f"codex codex-cli 0.169.0 is there already: {tmp_path}/bin/codex\n"
     assert deck("teardown", "--verify").code == 0
     assert (tmp_path / "bin" / "codex").exists()
 

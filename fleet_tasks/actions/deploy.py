@@ -70,6 +70,7 @@ class _Deploy:
     rsync: bool = False
     sent: bool = False
     told: str = ""
+    there: str = ""
     kept: frozenset[str] = frozenset()
     trouble: DeviceError | None = None
 
@@ -93,7 +94,10 @@ class _Deploy:
         if self.trouble is not None:  # only now is everything there as it was
             raise self.trouble
         version = self._payload.version if self._payload.files else self.told or self._payload.version
-        return f"installed {self.agent.name} {version}\n" if self.sent else f"{self.agent.name} {version} is current\n"
+        named = f"{self.agent.name} {version}"
+        if self.there:
+            return f"{named} is there already: {self.there}\n"
+        return f"installed {named}\n" if self.sent else f"{named} is current\n"
 
     @property
     def _payload(self) -> Payload:
@@ -164,7 +168,9 @@ class _Deploy:
 
     def _judge(self, said: Saying) -> None:
         self.told = said.values.get("version", "")
-        if said.status == 0:
+        self.there = said.values.get("there", self.there)
+        # What is current may be of no use all the same: its device has changed, or the task wants more of it.
+        if said.status == 0 and "code" not in said.values:
             return
         kind: type[DeviceError] = REFUSALS.get(said.values.get("code", ""), errors.AgentUnready)
         self.trouble = kind(f"{self.agent.name} does not run on {self.stage.device.name}: {said.reason}")

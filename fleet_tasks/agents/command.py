@@ -141,9 +141,8 @@ class CommandAgent(ScriptedAgent):
 
 
 def wants_model(agent: Agent, provider: str | None) -> bool:
-    """Whether a model has to be named; a program that somebody set up or logged in on the device knows its own."""
-    alone = isinstance(agent, CommandAgent) and agent.wants_key and provider in (None, LOGIN)
-    return agent.needs_model and not alone
+    """Whether a model has to be named; a program that works with its own login on the device knows its own."""
+    return agent.needs_model and not (isinstance(agent, CommandAgent) and provider == LOGIN)
 
 
 def need(text: str, agent: str) -> Need:

@@ -31,7 +31,10 @@ suits() {
 if there=$(command -v "$program"); then
     found=$(version_of "$there")
     rm -f "$FLEET_AGENT_HOME/.said"
-    if suits "$found"; then exit 0; fi
+    if suits "$found"; then
+        echo "there=$there"
+        exit 0
+    fi
 fi
 
 find_means || refuse requirement-missing "$reason"

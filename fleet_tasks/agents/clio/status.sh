@@ -7,5 +7,6 @@ if require; then
     echo ready=yes
 else
     echo ready=no
+    echo code=requirement-missing
     echo "reason=$reason"
 fi
