@@ -222,18 +222,20 @@ def test_a_failure_is_told_in_its_own_words(bench: Bench, tmp_path: Path) -> Non
         ({"env": "OTHER_NAME"}, "the environment variable OTHER_NAME"),
         ({"file": "~/nowhere/key"}, "the file "),
         ({"command": ["false", "quietly"]}, "the command false (it exited with 1)"),
+        ({"command": ["no-such-command"]}, "the command no-such-command (No such file or directory)"),
     ],
 )
 def test_a_missing_secret_stops_before_any_connection(
     bench: Bench, tmp_path: Path, source: dict[str, object] | None, place: str
 ) -> None:
     bench.device("deck")
-    agents = {"parrot": {"dispatch": "echo", "secrets": ["PARROT_KEY"]}}
+    agents = {"parrot": {"dispatch": "echo", "secrets": ["PARROT_KEY", "NEST_KEY"]}}
     secrets = {"PARROT_KEY": source} if source else {}
     registry = bench.registry(tmp_path / "fleet.yaml", ["deck"], agents=agents, secrets=secrets)
     said = fleet(bench, "dispatch", "-d", "deck", "-a", "parrot", "--task", "x", "--registry", str(registry))
     assert (said.code, said.stdout, bench.logins()) == (2, "", 0)
     assert f"The agent parrot on deck needs PARROT_KEY, and it was not found in {place}" in said.stderr
+    assert "The agent parrot on deck needs NEST_KEY, and it was not found in " in said.stderr
 
 
 @pytest.mark.parametrize(

@@ -687,6 +687,7 @@ def test_without_an_answer_only_what_is_no_noise_is_left() -> None:
         (78, "", "picoclaw 0.1 is too old\n", "agent-unready", "too old"),
         (73, "", "There is no room for the task.\n", "no-space", "There is no room"),
         (1, "", "Error: LLM call failed: API request failed with status 529: overloaded", "agent-failed", "with 529"),
+        (1, "", "Error: LLM call failed: a key must be of Latin letters (256)", "agent-failed", "picoclaw failed: "),
     ],
 )  # fmt: skip
 def test_verdicts(status: int | None, stdout: str, stderr: str, code: str | None, says: str) -> None:

@@ -214,6 +214,20 @@ def test_any_text_is_a_list_of_checksums_or_none(text: str) -> None:
 
 # -- what hosts do --------------------------------------------------------------------------
 
+
+def test_a_disk_that_is_full_here_is_not_the_servers_fault(host: Releases) -> None:
+    url = f"{host.url}/{REPOSITORY}/releases/download/v0.2.9/{NAME}"
+    with pytest.raises(ReleaseUnavailable, match=r"/dev/full cannot be written: No space left on device\.") as full:
+        web.download(url, Path("/dev/full"))
+    assert "FLEET_CACHE" in full.value.guidance
+
+
+def test_a_token_that_is_refused_is_not_passed_over(host: Releases, caplog: pytest.LogCaptureFixture) -> None:
+    host.trouble["api"] = Trouble(status=401)
+    wish = Wish(f"github:{REPOSITORY}", (NAME,), member="picoclaw", api=host.api)
+    assert fetch(wish, environ={"GITHUB_TOKEN": "ghp_0123456789"}).version == "v0.2.9"
+    assert "is refused (401)" in warnings(caplog)
+
 LIMITS = [
     Trouble(status=403, headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "99999999999"}),
     Trouble(status=429, headers={"Retry-After": "120"}),

@@ -40,18 +40,16 @@ LEFT_OUT = ("__main__", "demo", "embedded", "testing")
 class Program:
     """A command at work in a process that was loaded: what tests use of subprocess.Popen."""
 
-    def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: int | IO[Any] | None) -> None:
+    def __init__(self, words: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: IO[Any] | None) -> None:
         self.args = ["fleet", *words]
         self.returncode: int | None = None
         self._attendant = socket.socket(socket.AF_UNIX)
         self._attendant.connect(_loaded())
-        given = (
-            os.open(os.devnull, os.O_RDONLY) if stdin is None else stdin if isinstance(stdin, int) else stdin.fileno()
-        )
         (out, its_out), (err, its_err) = os.pipe(), os.pipe()
-        socket.send_fds(self._attendant, [b"."], [given, its_out, its_err])
-        for end in (its_out, its_err, *([given] if stdin is None else [])):
-            os.close(end)
+        with Path(os.devnull).open() as nothing:
+            socket.send_fds(self._attendant, [b"."], [(stdin or nothing).fileno(), its_out, its_err])
+        os.close(its_out)
+        os.close(its_err)
         self.stdout, self.stderr = os.fdopen(out, "rb"), os.fdopen(err, "rb")
         self._said = {self.stdout: bytearray(), self.stderr: bytearray()}
         self._attendant.sendall(json.dumps({"words": words, "env": dict(env), "cwd": str(cwd)}).encode() + b"\n")
@@ -60,7 +58,9 @@ class Program:
     def _told(self) -> int:
         line = b""
         while not line.endswith(b"\n"):
-            line += self._attendant.recv(1)
+            if not (more := self._attendant.recv(1)):
+                raise ConnectionError("Who attends the program was killed.")
+            line += more
         return int(line)
 
     def poll(self) -> int | None:
@@ -108,7 +108,7 @@ Started = Program | subprocess.Popen[bytes]
 
 
 def start(
-    words: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: int | IO[Any] | None = None, python: str = ""
+    words: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: IO[Any] | None = None, python: str = ""
 ) -> Started:
     """``fleet WORDS`` at work, its output in pipes; with nothing on its standard input unless there is a stream for it.
 
@@ -123,7 +123,7 @@ def start(
 
 
 def run(
-    words: Sequence[str], env: Mapping[str, str], cwd: Path, seconds: float, stdin: int | IO[Any] | None = None
+    words: Sequence[str], env: Mapping[str, str], cwd: Path, seconds: float, stdin: IO[Any] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """``fleet WORDS`` as subprocess.run would do it; raises TimeoutExpired."""
     program = start(words, env, cwd, stdin)
