@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -51,6 +52,9 @@ PLAIN = {"demo", "shell", "parrot"}
 """Agents that ask no model."""
 AGENTS = sorted({*ALONE, *PLAIN, *presets()})
 REAL = {name: os.environ[f"FLEET_TEST_{name.upper()}"] for name in ALONE if f"FLEET_TEST_{name.upper()}" in os.environ}
+PRESETS = os.environ.get("FLEET_TEST_PRESETS", "")
+"""A PATH with real programs on it."""
+REAL_ONES = (*REAL, *(name for name in sorted(presets()) if shutil.which(name, path=PRESETS or "/nowhere")))
 LIMITS = ("4", "20", "90")
 """Seconds for a task that is to time out; more, where a busy machine had not even begun it."""
 ENDINGS = {"success": "done", "failure": "failed", "timeout": "timed-out", "killed": None}
@@ -102,7 +106,7 @@ class Scene:
     def __init__(self, bench: Bench, tmp_path: Path, name: str, endpoint: Models, ending: str, *, real: bool) -> None:
         self.bench, self.name, self.endpoint = bench, name, endpoint
         self.canary = Canary(plain=name == "opencode")  # which puts it into its config as it stands
-        self.device: BenchDevice = bench.device("deck", path=f"{self._programs(tmp_path / 'bin')}:{CLEAN_PATH}")
+        self.device: BenchDevice = bench.device("deck", path=f"{self._programs(tmp_path / 'bin', real)}:{CLEAN_PATH}")
         self.places = (bench.home, self.device.home, tmp_path, Path(tempfile.gettempdir()), Path("/dev/shm"))
         endpoint.usual = Answer(text=f"{self.canary.key} is the key.", status=400 if ending == "failure" else 200)
         kind = next(iter(presets()[name].keys)) if name in presets() else "openai"
@@ -112,10 +116,10 @@ class Scene:
             providers={"mine": {"kind": kind, "api_base": base, "key": "MY_KEY"}},
         )  # fmt: skip
 
-    def _programs(self, folder: Path) -> str:
+    def _programs(self, folder: Path, real: bool) -> str:
         """A folder with what the agent needs of the device."""
         if self.name in presets():
-            return programs(folder, only=(self.name,))
+            return PRESETS if real else programs(folder, only=(self.name,))
         folder.mkdir()
         if self.name == "demo":
             (folder / "uname").write_text(UNAME)
@@ -171,7 +175,10 @@ class Scene:
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize(
     ("name", "real"),
-    [*(pytest.param(name, False, id=name) for name in AGENTS), *(pytest.param(n, True, id=f"real {n}") for n in REAL)],
+    [
+        *(pytest.param(name, False, id=name) for name in AGENTS),
+        *(pytest.param(name, True, id=f"real {name}") for name in REAL_ONES),
+    ],
 )
 def test_the_key_is_nowhere(bench: Bench, tmp_path: Path, endpoint: Models, name: str, real: bool, ending: str) -> None:
     scene = Scene(bench, tmp_path, name, endpoint, ending, real=real)
