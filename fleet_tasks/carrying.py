@@ -14,6 +14,7 @@ from fleet_tasks.errors import DeadlineReached, StopError, TooManyFailures
 from fleet_tasks.jobs import Action, Job, Plan, Visit
 from fleet_tasks.results import Chunk, Progress, Report, Result, State
 from fleet_tasks.secrets import Scrubber, refuse_told, warn_of_short
+from fleet_tasks.transfer import want_writable
 from fleet_tasks.worker import Worker
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Carrying:
         self._fleet = fleet
         self._plan = plan
         self._started = now()
+        for folder in dict.fromkeys(self._places()):
+            want_writable(folder)
         self._history = history.History.open(history.folder()) if record else None
         self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
@@ -111,6 +114,10 @@ class Carrying:
         """Every job whose agent may need secrets, with its device."""
         jobs = ((visit.device, job) for visit in self._plan.visits for job in visit.jobs)
         return ((device, job) for device, job in jobs if job.action in (Action.DISPATCH, Action.FOLLOW))
+
+    def _places(self) -> Iterable[str]:
+        """The local folders that files are to be brought into."""
+        return (job.into or "." for visit in self._plan.visits for job in visit.jobs if job.fetch)
 
     def _tasks(self) -> Iterable[str]:
         """The text of every task that there is."""

@@ -95,6 +95,9 @@ class CarryingBatch(Carrying):
     def _secret_jobs(self) -> Iterable[tuple[Device, Job]]:
         return self._chores.samples(self._batch.tasks)
 
+    def _places(self) -> Iterable[str]:
+        return (self._batch.into for task in self._batch.tasks if task.fetch)
+
     def _tasks(self) -> Iterable[str]:
         return (task.task for task in self._batch.tasks)
 

@@ -218,3 +218,14 @@ def digests(said: bytes) -> dict[bytes, bytes]:
 _DIGEST = re.compile(rb"(?P<escaped>\\?)(?P<digest>[0-9a-f]{64}|[0-9]+) [ *]?(?P<name>\./.*)", re.DOTALL)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r"}
+
+
+def want_writable(folder: str) -> None:
+    """Raises RequestError for a folder that files could not be brought into: after the work it is too late to hear."""
+    there = Path(folder).absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise RequestError(f"--into {folder}: {there} is no folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise RequestError(f"--into {folder}: nothing may be written in {there}.")
