@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 
 
 def main() -> None:
@@ -32,7 +33,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(f"{error.strerror or error}.") from None
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is done: of the interpreter's end nobody wants a traceback
+        if threading.current_thread() is threading.main_thread():
+            # The work is over: whoever cannot wait for the interpreter's end wants no traceback of it.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         # All of it goes with the process; to look for garbage in it first takes longer than listing devices does.
         gc.freeze()
 

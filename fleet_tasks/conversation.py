@@ -9,11 +9,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from paramiko import Channel, SSHException
 
-from fleet_tasks.errors import AgentError, ConnectionLost, DeviceError, RequirementMissing
+from fleet_tasks.errors import AgentError, ConnectionLost, DeviceError, NotVerified, RequirementMissing, StopError
 from fleet_tasks.frames import Frame, Frames
 from fleet_tasks.record import record
 from fleet_tasks.scripts import Script
@@ -24,6 +24,9 @@ ROOM = 1.0
 """Seconds of waiting for room on the other side, after which is looked whether it is still worth it."""
 FRESH = 5.0
 """Seconds of silence after which a channel that was kept is not trusted any more."""
+
+PARTING = 10.0
+"""Seconds a script has to undo what it began; on a link that froze that is time lost."""
 
 log = logging.getLogger(__name__)
 
@@ -143,15 +146,28 @@ class Conversation:
         except (OSError, SSHException, EOFError):
             return  # the link went first, and the other side knows that by itself
 
-    def part(self, seconds: float) -> None:
-        """Says no more, and waits up to so long until the script has undone what it began, and has gone."""
-        over = time.monotonic() + seconds
+    @contextmanager
+    def undone(self, making: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """While it is ``making`` something, the script undoes it when nobody speaks to it any more.
+
+        That is waited for when the run is to stop; raises NotVerified where it takes more than PARTING seconds.
+        """
+        try:
+            yield
+        except StopError:
+            if making() and not self._let_finish(time.monotonic() + PARTING):
+                what = f"{self.device} did not undo {self.script.name} within {PARTING:g} s of being told to stop."
+                raise NotVerified(what) from None
+            raise
+
+    def _let_finish(self, over: float) -> bool:
+        """Says no more, and waits for the script to go, until ``over`` in monotonic seconds; whether it has."""
         with suppress(OSError, SSHException, EOFError):
             self._channel.shutdown_write()
             while not self._silenced() and (left := over - time.monotonic()) > 0:
-                for _item in self._heard():
-                    continue
-                self._bell.wait(min(left, QUIET))
+                if next(self._heard(), None) is None:
+                    self._bell.wait(min(left, QUIET))
+        return self._silenced()
 
     def listen(self, wake: Callable[[], float | None] = lambda: None) -> Iterator[Said | Frame]:
         """Everything that comes, until the script's last frame, or of a raw one until the channel ends.

@@ -18,6 +18,8 @@ class Deferred(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name == "__path__":  # ``from asyncio import ...`` wants to know whether it is a package
             raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:  # somebody wants more of it at once: then the start is slower
+            del sys.modules[self.__name__]
         return getattr(import_module(self.__name__), name)
 
 
@@ -33,4 +35,5 @@ def load_invoke() -> None:
         import_module("invoke")
     finally:
         for each in deferred:
-            del sys.modules[each.__name__]
+            if sys.modules.get(each.__name__) is each:
+                del sys.modules[each.__name__]

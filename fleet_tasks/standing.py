@@ -17,7 +17,7 @@ LOST = (State.LOST, State.CANCELLED)
 FAILED = (State.FAILED, State.TIMED_OUT, State.UNREACHABLE)
 
 
-def standing(batch: Batch) -> dict[str, State | None]:
+def states(batch: Batch) -> dict[str, State | None]:
     """Every task of a batch, with the state in which it ended before, unless it is still to be done."""
     ends: dict[str, State] = {}
     if batch.continues:
@@ -31,7 +31,7 @@ def standing(batch: Batch) -> dict[str, State | None]:
 
 def left(batch: Batch) -> list[Task]:
     """The tasks of a batch that are still to be done, as far as anybody knows."""
-    return Queue(batch.tasks, {name: state for name, state in standing(batch).items() if state is not None}).left()
+    return Queue(batch.tasks, {name: state for name, state in states(batch).items() if state is not None}).left()
 
 
 def done_again(batch: Batch, ends: Mapping[str, State]) -> set[str]:

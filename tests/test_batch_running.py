@@ -267,6 +267,8 @@ def test_who_is_excluded_does_nothing_though_a_task_names_its_group(bench: Bench
     tasks = lines({"id": "a", "task": "true", "where": {"group": "all-four", "each": True}})
     said = batch(bench, place, "-x", "d1,d3", given=tasks)
     assert states(said) == {"a@d2": "done", "a@d4": "done"}, said.stderr
+    slip = batch(bench, place, "-x", "d7", given=tasks)
+    assert slip.code == 2 and slip.stderr.startswith("There is no device 'd7'"), slip.stderr
     refused = batch(bench, place, "-x", "d1", given=lines({"task": "true", "where": {"device": "d1"}}))
     assert refused.code == 2 and "standard input:1:" in refused.stderr, refused.stderr
 
@@ -555,7 +557,7 @@ def test_a_full_disk_ends_a_batch_in_one_sentence_and_nothing_runs_twice(bench: 
     devices = bench.devices("d1", "d2")
     tasks = lines(*({"id": f"n{n}", "task": f"echo n{n} >>~/marks"} for n in range(60)))
     (place / "tasks.jsonl").write_text(tasks)
-    words = [sys.executable, "-m", "fleet_tasks", "batch", "-d", "d1,d2", "--file", "tasks.jsonl", "--quiet"]
+    words = [sys.executable, "-m", "fleet_tasks", "batch", "-d", "d1,d2", "--file", "tasks.jsonl"]
     # No file may grow beyond that: to SQLite it is a disk that has no more room. (Python does not die of the signal.)
     full = subprocess.run(
         ["sh", "-c", 'ulimit -f 200; exec "$@"', "sh", *words],
@@ -601,6 +603,7 @@ def test_a_device_that_left_the_registry_costs_only_what_nobody_else_may_do(benc
         (bench.device(name).home / "ok").touch()
     again = ("resume", "--run", said.document["run"], "--rerun", "failed")
     bench.registry(place / "fleet.yaml", ["d1"], defaults={"agent": "shell"})
+    assert planned(bench, place, *again[2:]) == [("t1", 1), ("t2", 2)]
     left = typed(bench, place, *again)
     assert states(left) == {"t1": "done", "t2": "skipped"}, left.stderr
     bench.registry(place / "fleet.yaml", ["d3"], defaults={"agent": "shell"})

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -206,17 +207,19 @@ def test_a_terminal_that_is_closed_ends_the_work_properly(bench: Bench, place: P
     home = bench.device("lab01").home
     (place / "tasks.jsonl").write_text(json.dumps({"id": "a", "task": "echo begun; >~/begun; sleep 600"}))
     master, slave = pty.openpty()
-    with subprocess.Popen(
+    program = subprocess.Popen(
         [sys.executable, "-c", LEADER, "batch", "-d", "lab01", "--file", "tasks.jsonl"],
         env=bench.environment(TERM="xterm"), cwd=place, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-    ) as program:  # fmt: skip
-        os.close(slave)
-        try:
-            until((home / "begun").exists)
-            until(lambda: b"running" in os.read(master, 65536))
-        finally:
-            os.close(master)
+    )  # fmt: skip
+    os.close(slave)
+    try:
+        until(lambda: select.select([master], [], [], 0)[0] and b"running" in os.read(master, 65536))
+        until((home / "begun").exists)
+        os.close(master)
         assert program.wait(PATIENCE) == 130
+    finally:
+        program.kill()
+        program.wait()
     assert bench.device("lab01").quiet()
     run = next((bench.home / "state" / "runs").iterdir()).name
     (result,) = fleet(bench, "history.show", "--run", run, "--format", "json", cwd=place).results

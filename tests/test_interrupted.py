@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,12 @@ from typing import Any
 
 import pytest
 
+from fleet_tasks import conversation
+from fleet_tasks.errors import Cancelled
+from fleet_tasks.fleet import Fleet
+from fleet_tasks.jobs import Action
+from fleet_tasks.options import Targets
+from fleet_tasks.plans import Wish
 from tests.bench import PATIENCE, Bench, BenchDevice, relay
 from tests.client import Client, until
 from tests.program import fleet
@@ -69,6 +76,38 @@ def test_ctrl_c_while_an_agent_is_installed(bench: Bench, one: BenchDevice) -> N
         left = one.processes(), at_home(one)
     assert (said.code, said.results[0]["state"]) == (130, "cancelled")
     assert left == ([], ["begun"])
+
+
+def test_ctrl_c_is_not_slow_where_nothing_is_to_be_undone(bench: Bench, one: BenchDevice) -> None:
+    bench.registry(bench.home / "fleet.yaml", [ONE])
+    with (one.home / "big").open("wb") as file:
+        file.truncate(4_000_000_000)
+    with going(bench, "get", "-d", ONE, "--fetch", "big", "--into", "back", "-f", "json") as work:
+        assert eventually(lambda: [*(bench.home / "back").rglob("*")])
+        since = time.monotonic()
+        work.signal(signal.SIGINT)
+        said = work.end()
+    assert (said.code, said.results[0]["state"]) == (130, "cancelled"), said
+    assert time.monotonic() - since < conversation.PARTING
+    assert one.quiet()
+
+
+def test_a_deploy_that_is_not_undone_in_time_is_said(
+    bench: Bench, one: BenchDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "PARTING", 0.0)
+    agent(bench, deploy=f"trap '' TERM; {HELD}")
+    with Fleet.load(bench.home / "fleet.yaml") as fleet:
+        plan = fleet.plan_simple(Action.DEPLOY, fleet.choose(Targets(all=True)), Wish(agent="mine"))
+        threading.Timer(0, stopping_when, [fleet, (one.home / "begun")]).start()
+        (result,) = fleet.collect(plan).results
+    assert result.error is not None and result.error.code == "not-verified" and "undo" in result.error.message, result
+    assert one.quiet()
+
+
+def stopping_when(fleet: Fleet, there: Path) -> None:
+    assert eventually(there.exists)
+    fleet.stopping.request(Cancelled("Enough."))
 
 
 def test_killed_while_an_agent_is_installed(bench: Bench, one: BenchDevice) -> None:

@@ -81,7 +81,8 @@ class Program:
     def send_signal(self, number: int) -> None:
         """A signal, if it still goes on."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """The signal that nobody can catch."""
@@ -129,8 +130,10 @@ def run(
     program = start(words, env, cwd, stdin)
     try:
         out, err = program.communicate(timeout=seconds)
-    finally:
+    except subprocess.TimeoutExpired:
         program.kill()
+        program.communicate()
+        raise
     assert program.returncode is not None
     return subprocess.CompletedProcess(program.args, program.returncode, out.decode(), err.decode())
 

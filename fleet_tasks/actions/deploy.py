@@ -55,7 +55,7 @@ def deploy(stage: Stage, job: Job) -> Result:
     parts = ("supervisor", "files", "facts", "base", "deploy")
     script = stage.script("deploy", parts, values, **exported(job, stage))
     stage.tell("deploying")
-    with stage.conversation(script) as talk:
+    with stage.conversation(script) as talk, talk.undone():
         done = _Deploy(stage, agent, talk, place).carry_out()
     return result(stage, job, clock, exit_status=0, stdout=done.encode())
 
@@ -170,7 +170,7 @@ class _Deploy:
         self.told = said.values.get("version", "")
         self.there = said.values.get("there", self.there)
         # What is current may be of no use all the same: its device has changed, or the task wants more of it.
-        if said.status == 0 and "code" not in said.values:
+        if said.status == 0 and (said.ready or "code" not in said.values):
             return
         kind: type[DeviceError] = REFUSALS.get(said.values.get("code", ""), errors.AgentUnready)
         self.trouble = kind(f"{self.agent.name} does not run on {self.stage.device.name}: {said.reason}")

@@ -56,7 +56,8 @@ class _Dispatch:
             script = self._script()
             self._stage.stopping.check()
             with self._stage.conversation(script, serve=not self._job.detach) as talk:
-                self._talk(talk)
+                with talk.undone(lambda: self._begun is None and self._hearing.ending is None):
+                    self._talk(talk)
                 talk.kept = self._hearing.ended_well
         except DeviceError as error:
             trouble = error

@@ -28,7 +28,7 @@ def _put(stage: Stage, job: Job) -> Result:
     script = stage.script("put", ("files", "put"), values)
     copies: list[FileCopy] = []
     stage.tell("sending")
-    with stage.conversation(script) as talk:
+    with stage.conversation(script) as talk, talk.undone():
         items = stage.words(talk, DIGESTING)
         for item in items:
             if isinstance(item, Frame) and item.word == "ready":

@@ -15,7 +15,7 @@ from fleet_tasks.agents.contract import Agent
 from fleet_tasks.connection import DeviceConnection
 from fleet_tasks.conversation import Conversation, Said, failure
 from fleet_tasks.devices import Device
-from fleet_tasks.errors import ConnectionLost, DeviceError, NotVerified, StopError
+from fleet_tasks.errors import ConnectionLost, DeviceError, NotVerified
 from fleet_tasks.frames import Frame
 from fleet_tasks.jobs import Job
 from fleet_tasks.record import record
@@ -26,8 +26,6 @@ from fleet_tasks.stopping import Stopping
 
 PATIENCE = 60.0
 """Seconds a script of ours, that runs no task, may be silent."""
-PARTING = 5.0
-"""Seconds it has to undo what it began, when the run is to stop; on a link that froze that is time lost."""
 DIGESTING = 3600.0
 """Seconds it may be silent over files: it reads them once more when they are there, maybe many, from a slow disk."""
 
@@ -116,7 +114,7 @@ class Stage:
 
     @contextmanager
     def conversation(self, script: Script, *, serve: bool = False) -> Iterator[Conversation]:
-        """``script`` at work; hung up at the end, woken when the run is to stop, and then waited for a little.
+        """``script`` at work; hung up at the end, woken when the run is to stop.
 
         With ``serve`` it may be given to a shell on the stage's line, which stays for the next when all went well.
         """
@@ -130,9 +128,6 @@ class Stage:
         try:
             with self.stopping.waking(talk.ring):
                 yield talk
-        except StopError:
-            talk.part(PARTING)
-            raise
         finally:
             if self.line is not None and talk.kept:
                 self.line.keep(talk)

@@ -125,8 +125,9 @@ class Screen:
     def _try(self, work: Callable[[], T], otherwise: T) -> T:
         try:
             return work()
-        except OSError:
-            _silence(self._stream)
+        except OSError as error:
+            if _is_gone(self._stream, error):
+                _silence(self._stream)
             return otherwise
 
 
@@ -225,8 +226,9 @@ def _put(stream: TextIO, data: bytes | str) -> None:
 
 def _is_gone(stream: TextIO, error: OSError) -> bool:
     """Whether it is the reader who went away: of a pipe, or with a terminal, which a disk that fails is not."""
-    terminal = stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
-    return isinstance(error, BrokenPipeError) or (terminal and error.errno == errno.EIO)
+    if isinstance(error, BrokenPipeError):
+        return True
+    return error.errno == errno.EIO and stat.S_ISCHR(os.fstat(stream.fileno()).st_mode)
 
 
 def _silence(stream: TextIO) -> None:

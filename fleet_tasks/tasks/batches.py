@@ -15,7 +15,7 @@ from fleet_tasks.batch.reading import Source, each, placing, read
 from fleet_tasks.batch.tasks import Task, in_order
 from fleet_tasks.cli import task
 from fleet_tasks.commands import bounds, choose, open_fleet, pick, run_id, show
-from fleet_tasks.errors import RequestError
+from fleet_tasks.errors import FleetError, RequestError
 from fleet_tasks.fleet import Fleet
 from fleet_tasks.options import (
     Agency,
@@ -37,10 +37,6 @@ from fleet_tasks.watching import watch
 
 if TYPE_CHECKING:
     from fleet_tasks.batching import Batch  # loads all that visits devices, which a look at --help has no use for
-
-
-_YAML = ("tasks:", "defaults:", "---", "#", "%")
-"""How a text on standard input begins that is YAML; everything else is taken for JSON lines."""
 
 
 @record
@@ -81,6 +77,8 @@ def batch(
         raise RequestError("--reduce-agent goes with --reduce TEXT: say what it is to do.")
     fleet = open_fleet(c, where)
     tasks, given = _tasks(source)
+    if targets.exclude:
+        choose(c, fleet, targets, everyone=True)  # a slip in it is none of the tasks'
     devices = choose(c, fleet, targets) if targets.named or not all(each.where.named for each in tasks) else ()
     if agency.agent is not None:
         fleet.agent(agency.agent)  # every task may name its own: a slip would go unseen
@@ -150,18 +148,14 @@ def _watch(fleet: Fleet, whole: Batch, output: Output) -> None:
     output = replace(output, format=output.format or "table")
     rest = f"What is left is done with: fleet resume --run {whole.run} (failed and lost too: --rerun failed)"
     try:
-        watch(
-            fleet, whole.plan, output, lambda: carrying_batch.carry_out(fleet, whole), standing.standing(whole)
-        )
-    except Exit:
-        if not output.quiet:
+        states = standing.states(whole)
+        watch(fleet, whole.plan, output, lambda: carrying_batch.carry_out(fleet, whole), states)
+    except (Exit, FleetError) as ended:
+        # An error may be that no more can be written down: all the same some of it was done.
+        begun = isinstance(ended, Exit) or (standing.is_written(whole) and not whole.continues)
+        if begun and not output.quiet:
             formats.Streams().say(rest)
         raise
-    except RequestError as error:
-        # No more can be written down, say: all the same some of it was done.
-        if whole.continues or not standing.is_written(whole):
-            raise
-        raise RequestError(f"{error} {rest}") from error
 
 
 def _tasks(source: BatchSource) -> tuple[list[Task], Source | None]:
@@ -189,7 +183,7 @@ def _text(name: str) -> Source:
     if name != "-":
         return Source(name, decoded(data, name), lines=name.endswith((".jsonl", ".ndjson")))
     text = decoded(data, "standard input")
-    return Source("standard input", text, lines=not text.lstrip().startswith(_YAML))
+    return Source("standard input", text, lines=text.lstrip()[:1] in ("", "{"))
 
 
 def _slots(whole: Batch) -> int:
@@ -214,7 +208,8 @@ def _rows(fleet: Fleet, whole: Batch) -> Iterator[TaskRow]:
         if filled[wave] == width:
             after[wave] = wave + 1
         waves[each_.id] = wave
-        agent = chores.part(each_, each_.devices[0]).agent
+        # Nobody is left to do it where the registry has its devices no more.
+        agent = chores.part(each_, each_.devices[0]).agent if each_.devices else each_.agent or ""
         yield TaskRow(each_.id, agent, each_.devices, each_.after, wave, each_.task)
 
 
