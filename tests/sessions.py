@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet_tasks.embedded import HANDHELDS, EmbeddedFleet
+from tests import warm
 from tests.bench.fleet import ROOT
 
-OURS = ("fleet", "fab", "inv")
+OTHERS = {"fab": "fabric", "inv": "invoke"}
+OURS = ("fleet", *OTHERS)
 
 TAGS = {"build": ["gpu"], "lab01": ["lab"], "lab02": ["lab"], "lab03": ["lab"]}
 GROUPS = {
@@ -79,9 +81,11 @@ def world(place: Path) -> Iterator[World]:
     """The documents' fleet with its registry, a home that holds its key alone, and ``fleet fab inv`` on the PATH."""
     programs = place / "programs"
     programs.mkdir()
-    for name, words in {"fleet": "-m fleet_tasks", "fab": "-m fabric", "inv": "-m invoke"}.items():
+    python = shlex.quote(sys.executable)
+    others = {name: f'#!/bin/sh\nexec {python} -m {module} "$@"\n' for name, module in OTHERS.items()}
+    for name, text in {"fleet": warm.script(), **others}.items():
         program = programs / name
-        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {words} "$@"\n')
+        program.write_text(text)
         program.chmod(0o755)
     with EmbeddedFleet(place / "fleet", DEVICES) as fleet:
         for name in ("fabfile.py", "tasks.py"):
@@ -99,7 +103,6 @@ def _environment(fleet: EmbeddedFleet, programs: Path, state: Path) -> dict[str,
         "FLEET_STATE": str(state),
         "PATH": f"{programs}{os.pathsep}{environment['PATH']}",
         "PYTHONPATH": str(ROOT),
-        "PYTHONUNBUFFERED": "1",
         "COLUMNS": "120",
     }
 

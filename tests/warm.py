@@ -17,6 +17,7 @@ import json
 import os
 import pkgutil
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -136,6 +137,26 @@ def run(
         raise
     assert program.returncode is not None
     return subprocess.CompletedProcess(program.args, program.returncode, out.decode(), err.decode())
+
+
+def script() -> str:
+    """What a program called ``fleet`` may hold, for a PATH: it gives its streams to a process that was loaded."""
+    if sys.platform == "darwin":
+        return f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m fleet_tasks "$@"\n'
+    return f"#!{sys.executable} -IS\nPLACE = {_loaded()!r}\n{_SCRIPT}"
+
+
+_SCRIPT = """
+import json, os, socket, sys
+
+with socket.socket(socket.AF_UNIX) as attendant:
+    attendant.connect(PLACE)
+    socket.send_fds(attendant, [b"."], [0, 1, 2])
+    order = {"words": sys.argv[1:], "env": dict(os.environ), "cwd": os.getcwd()}
+    attendant.sendall(json.dumps(order).encode() + b"\\n")
+    _pid, code = map(int, attendant.makefile("rb").read().split())
+sys.exit(code if code >= 0 else 128 - code)
+"""
 
 
 def _own() -> dict[str, str]:
