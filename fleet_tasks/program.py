@@ -133,8 +133,12 @@ class FleetProgram(invoke.Program):
     def print_task_help(self, name: str) -> None:
         """Invoke's, its example as one types it here; ``fab`` is only there beside a fabfile."""
         task = self.collection[name]
-        task.__doc__ = re.sub(r"^( +)fab ", r"\1fleet ", task.__doc__ or "", flags=re.MULTILINE)
-        super().print_task_help(name)
+        told = task.__doc__ or ""
+        task.__doc__ = re.sub(r"^( +)fab ", r"\1fleet ", told, flags=re.MULTILINE)
+        try:
+            super().print_task_help(name)
+        finally:
+            task.__doc__ = told  # the task is the same under fab
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+import fleet_tasks
 from fleet_tasks import commands, program
 from tests.program import Said
 
@@ -70,6 +71,11 @@ def typed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) ->
 def written(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load(path.read_text())
     return found
+
+
+def test_help_leaves_a_command_as_it_is(typed: Typed) -> None:
+    assert "fleet dispatch -g handhelds" in typed("dispatch", "--help").stdout
+    assert "fab dispatch -g handhelds" in (fleet_tasks.namespace["dispatch"].__doc__ or "")
 
 
 # -- init -----------------------------------------------------------------------------------
