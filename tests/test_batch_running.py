@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +22,7 @@ from benchmarks.batch import start
 from fleet_tasks.history.journal import Journal
 from tests import warm
 from tests.bench import PATIENCE, Bench, BenchDevice
-from tests.program import Said
+from tests.program import Said, until
 
 NAMES = [f"d{number}" for number in range(1, 5)]
 EIGHT = [f"d{number}" for number in range(1, 9)]
@@ -77,15 +78,6 @@ def states(said: Said) -> dict[str, str]:
     found = {result["task_id"]: result["state"] for result in said.results}
     assert len(found) == len(said.results), "a task has two results"
     return found
-
-
-def until(true: object, seconds: float = PATIENCE) -> None:
-    """Waits for a condition that another process makes true."""
-    assert callable(true)
-    over = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < over, "it never happened"
-        time.sleep(0.02)
 
 
 def marks(devices: list[BenchDevice], name: str = "marks") -> Counter[str]:
@@ -481,6 +473,10 @@ def test_one_process_at_a_time_works_on_a_batch(bench: Bench, place: Path) -> No
 KILLS, TASKS = 20, 400
 
 
+def marked(devices: list[BenchDevice], count: int) -> bool:
+    return sum(marks(devices).values()) >= count
+
+
 def test_killed_twenty_times_at_random_moments_and_resumed_until_done(bench: Bench, place: Path) -> None:
     chance = random.Random(11)
     bench.registry(place / "fleet.yaml", EIGHT, groups={"all-eight": EIGHT}, defaults={"agent": "shell"})
@@ -496,7 +492,7 @@ def test_killed_twenty_times_at_random_moments_and_resumed_until_done(bench: Ben
             if kill % 4 == 3:  # while it starts, reads its journal, logs in, or a little later
                 time.sleep(chance.random())
             else:
-                until(lambda seen=seen, more=more: sum(marks(devices).values()) >= seen + more)
+                until(partial(marked, devices, seen + more))
                 time.sleep(chance.random() / 20)
             assert process.poll() is None, "it was done before it was killed"
         words = ["resume", "--run", next((bench.home / "state" / "runs").iterdir()).name]
