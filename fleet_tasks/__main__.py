@@ -14,9 +14,10 @@ def main() -> None:
     # Nearly all that a command makes it keeps until it ends: to look often for what may go costs a tenth of its start.
     gc.set_threshold(250_000, 20, 20)
     try:
-        from fleet_tasks.loading import load_invoke
+        from fleet_tasks import loading
 
-        load_invoke()
+        loading.load_invoke()
+        loading.defer_metadata()
         from fleet_tasks import program
 
         try:

@@ -6,23 +6,25 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from invoke import Collection
 
 import fleet_tasks
+from tests.bench import Bench
 from tests.bench.fleet import ROOT
 
 HEAVY = {"paramiko", "fabric", "rich", "asyncssh", "ruamel", "tenacity"}
 
 
-def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(*words: str, cwd: Path, env: Mapping[str, str] = os.environ) -> subprocess.CompletedProcess[str]:
     """A program in a folder of its own that finds the package."""
     return subprocess.run(
         words,
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**env, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -81,32 +83,46 @@ def test_the_command_line_loads_none_of_the_heavy_packages(tmp_path: Path) -> No
     assert not loaded & HEAVY
 
 
-def test_a_command_loads_neither_asyncio_nor_a_second_yaml(tmp_path: Path) -> None:
-    listed = run(sys.executable, "-X", "importtime", "-m", "fleet_tasks", "--list", cwd=tmp_path)
-    loaded = {line.split("|")[-1].strip() for line in listed.stderr.splitlines()}
-    assert {"invoke.config", "yaml.loader"} <= loaded, listed.stderr
-    assert not loaded & {"asyncio.events", "invoke.vendor.yaml.loader"}
+def test_a_command_loads_none_of_what_libraries_hardly_ever_need(tmp_path: Path, bench: Bench) -> None:
+    bench.registry(tmp_path / "fleet.yaml", ["d1"])
+    words = ("-X", "importtime", "-m", "fleet_tasks", "dispatch", "-d", "d1", "-a", "shell", "--task", "true")
+    asked = run(sys.executable, *words, cwd=tmp_path, env=bench.environment())
+    loaded = {line.split("|")[-1].strip() for line in asked.stderr.splitlines()}
+    assert asked.returncode == 0 and {"invoke.config", "yaml.loader", "paramiko.transport"} <= loaded, asked.stderr
+    assert not loaded & {"asyncio.events", "unittest.mock", "invoke.vendor.yaml.loader", "importlib.metadata"}
 
 
-def test_what_invoke_was_loaded_without_is_there_for_whoever_asks(tmp_path: Path) -> None:
+def test_what_libraries_were_loaded_without_is_there_for_whoever_asks(tmp_path: Path) -> None:
     asked = """
-import sys
-from fleet_tasks.loading import load_invoke
+import importlib, sys
+from fleet_tasks.loading import defer_metadata, load_invoke
 load_invoke()
+defer_metadata()
 from invoke import Config, MockContext, Result
+import paramiko
+import importlib.metadata
 import asyncio.events
+assert "email.message" not in sys.modules and "unittest.mock" not in sys.modules
 from unittest.mock import AsyncMock, Mock, create_autospec
 assert MockContext(run=Result("hi")).run("anything").stdout == "hi"
 assert isinstance(Mock(spec=[]), Mock) and asyncio.run(AsyncMock(return_value=3)()) == 3
 assert asyncio.iscoroutinefunction(create_autospec(asyncio.sleep))
-assert sys.modules["asyncio"].events is asyncio.events
 open("invoke.yaml", "w").write("run: {echo: true}")
 config = Config(project_location=".")
 config.load_project()
-print(config.run.echo)
+assert config.run.echo is True
+standing = importlib.metadata
+seen = paramiko.__version__, standing.version("cryptography")
+from importlib.metadata import PackageNotFoundError, version
+assert importlib.metadata is sys.modules["importlib.metadata"] is not standing
+assert seen == (version("paramiko"), version("cryptography"))
+try:
+    standing.version("no-such-package")
+except PackageNotFoundError:
+    print("all there")
 """
     said = run(sys.executable, "-c", asked, cwd=tmp_path)
-    assert said.stdout == "True\n", said.stderr
+    assert said.stdout == "all there\n", said.stderr
 
 
 def test_invoke_takes_the_package_for_a_module_of_tasks() -> None:

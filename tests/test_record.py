@@ -96,3 +96,36 @@ def test_one_that_has_more_is_another() -> None:
 
 def test_methods_of_its_own_are_kept() -> None:
     assert (Own(1) == Own(2), hash(Own(1)), repr(Own(1))) == (True, 7, "own")
+
+
+@record
+class Made:
+    """One with a value that is made anew for each."""
+
+    x: int
+    self: str = ""
+    seen: list[int] = field(default_factory=list)
+
+
+def test_what_is_not_given_is_the_default_or_made_anew() -> None:
+    one, other = Made(1), Made(x=1)
+    one.seen.append(3)
+    assert other.seen == []
+    assert Made(1, "me", [4]) == Made(seen=[4], self="me", x=1)
+    assert list(vars(other)) == ["x", "self", "seen"]
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "said"),
+    [
+        ((), {}, "Made wants x."),
+        ((1, "", [], 4), {}, "Made has 3 fields, and 4 values were given."),
+        ((1,), {"x": 1}, "Made was given 'x' twice."),
+        ((1,), {"y": 1}, "Made has no field 'y'; it has x, self, seen."),
+        ((), {"y": 1}, "Made has no field 'y'; it has x, self, seen."),
+    ],
+)
+def test_values_that_do_not_fit_are_told(given: tuple[Any, ...], named: dict[str, Any], said: str) -> None:
+    with pytest.raises(TypeError) as told:
+        Made(*given, **named)
+    assert str(told.value) == said
