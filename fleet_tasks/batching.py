@@ -73,11 +73,14 @@ def prepare(
     run = new_run()
     places: dict[Where, tuple[Device, ...]] = {}
     for task in tasks:
-        if task.where not in places:
-            places[task.where] = _devices_of(fleet, task, devices, exclude)
+        if task.where.named and task.where not in places:
+            places[task.where] = _devices_of(fleet, task, exclude)
     everyone = {device.name: device for chosen in (tuple(devices), *places.values()) for device in chosen}
     names = {where: tuple(device.name for device in chosen) for where, chosen in places.items()}
-    homes = {task.id: names[task.where] or (tuple(everyone) if task.id == REDUCE else ()) for task in tasks}
+    anywhere = tuple(device.name for device in devices)
+    homes = {task.id: names[task.where] if task.where.named else anywhere for task in tasks}
+    if REDUCE in homes:
+        homes[REDUCE] = anywhere or tuple(everyone)
     batch = Batch(
         run=run,
         tasks=tuple(spread(tasks, homes)),
@@ -129,12 +132,8 @@ def written(batch: Batch) -> dict[str, object]:
     }
 
 
-def _devices_of(
-    fleet: Fleet, task: Task, devices: Sequence[Device], exclude: tuple[str, ...]
-) -> tuple[Device, ...]:
+def _devices_of(fleet: Fleet, task: Task, exclude: tuple[str, ...]) -> tuple[Device, ...]:
     where = task.where
-    if not where.named:
-        return tuple(devices)
     try:
         return fleet.choose(Targets(device=where.device, group=where.group, tag=where.tag, exclude=exclude))
     except RequestError as error:

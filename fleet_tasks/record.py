@@ -51,18 +51,24 @@ def _maker(kind: str, known: tuple[Field[Any], ...]) -> Callable[..., None]:
     """An ``__init__`` that takes the fields in their order, or by name."""
     names = tuple(each.name for each in known)
     all_names = frozenset(names)
+    count = len(names)
     defaults = {each.name: each.default for each in known if each.default is not MISSING}
     factories = [(each.name, each.default_factory) for each in known if each.default_factory is not MISSING]
+    put = object.__setattr__
 
     def make(self: object, /, *args: object, **given: object) -> None:
+        if len(args) == count and not given:
+            for name, value in zip(names, args, strict=True):
+                put(self, name, value)
+            return
         values = {**defaults, **dict(zip(names, args, strict=False)), **given}
         for name, factory in factories:
             if name not in values:
                 values[name] = factory()
-        if values.keys() != all_names or len(args) > len(names) or not given.keys().isdisjoint(names[: len(args)]):
+        if values.keys() != all_names or len(args) > count or not given.keys().isdisjoint(names[: len(args)]):
             raise TypeError(_misfit(kind, names, len(args), given, values))
         for name in names:
-            object.__setattr__(self, name, values[name])
+            put(self, name, values[name])
 
     return make
 

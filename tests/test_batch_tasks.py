@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -224,6 +226,31 @@ def test_a_task_for_each_file(tmp_path: Path) -> None:
     assert names == [("t1", 1, "a"), ("t2", 2, "b"), ("t3", 3, "d")]
     with pytest.raises(RequestError, match="names no file"):
         each(f"{tmp_path}/*.none", "x", [])
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    "*.log|*|.*|[ab].*|c/*|*/*.log|**|**/*.log|c/**|a.log|none/*|a.log/*|*/|c/|".split("|"),
+)
+@pytest.mark.parametrize("rooted", [True, False])
+def test_the_files_of_a_pattern_are_those_of_a_glob(
+    pattern: str, rooted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.log", "b.txt", ".hidden.log", "c/a.log", "c/.b.log", "d.log/e.log", "\udcff.log"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link.log").symlink_to("a.log")
+    (tmp_path / "folder.log").symlink_to("c")
+    (tmp_path / "broken.log").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.log")
+    monkeypatch.chdir(tmp_path)
+    pattern = f"{tmp_path}/{pattern}" if rooted else pattern
+    expected = sorted(filter(os.path.isfile, glob.glob(pattern, recursive=True)))  # noqa: PTH207
+    if expected:
+        assert [task.send[0].local for task in each(pattern, "x", [])] == expected
+    else:
+        with pytest.raises(RequestError, match="names no file"):
+            each(pattern, "x", [])
 
 
 # -- orders and devices ---------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 FAILURES = 2
 """Failed and lost connections in a row after which a device is set aside."""
@@ -23,6 +23,7 @@ class Fitness:
         self._row: dict[str, int] = defaultdict(int)
         self._ever: dict[str, int] = defaultdict(int)
         self._last: dict[str, float] = {}
+        self._given_up: set[str] = set()
 
     def ever(self, device: str) -> int:
         """How many failures there were at all: it tells whether there was another since."""
@@ -34,7 +35,11 @@ class Fitness:
 
     def is_given_up(self, device: str) -> bool:
         """Whether it failed so often that it gets nothing more."""
-        return self._row[device] >= GIVEN_UP
+        return device in self._given_up
+
+    def are_given_up(self, devices: Iterable[str]) -> bool:
+        """Whether none of them gets anything more."""
+        return self._given_up.issuperset(devices)
 
     def rest(self, device: str, busy: Callable[[], bool]) -> float:
         """Seconds for which it is still set aside, zero or less for none; ``busy`` is whether others have work."""
@@ -53,6 +58,8 @@ class Fitness:
         before = self._row[device]
         self._row[device] = before + 1 if passing else max(before + 1, GIVEN_UP)
         self._ever[device] += 1
+        if self._row[device] >= GIVEN_UP:
+            self._given_up.add(device)
         self._last[device] = self._now()
         return before < FAILURES <= self._row[device]
 

@@ -23,13 +23,16 @@ def spot(name: str, line: int, value: Any) -> Spot:
 
 def values(text: str, name: str) -> Iterator[tuple[int, Any]]:
     """The number of each line that is not empty, and its value; raises RegistryError for one that is no JSON."""
-    decode = json.JSONDecoder(object_pairs_hook=_unrepeated).decode
+    decoder = json.JSONDecoder(object_pairs_hook=_unrepeated)
     # splitlines() would also divide at U+2028 and its kin, which JSON lets stand in a text.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            value = decode(line)
+            # To look for space around an object takes as long as to read it: most lines are an object and nothing else.
+            value, end = decoder.raw_decode(line) if line[0] == "{" else (None, 0)
+            if end != len(line):
+                value = decoder.decode(line)
         except ValueError as error:
             raise RegistryError(f"This line is no JSON object: {error}.", Place(name, number)) from error
         except RecursionError as error:

@@ -216,7 +216,7 @@ class Queue:
 
     def _enqueue(self, task: Task, *, first: bool = False) -> bool:
         """Lets a task wait for a device; false when none is left that it could wait for."""
-        if all(map(self._fitness.is_given_up, task.devices)):
+        if self._fitness.are_given_up(task.devices):
             self._unreached.add(task.id)
             return False
         self._lists.add(task.id, task.devices, first=first)
@@ -246,7 +246,7 @@ class Queue:
 
     def _leave(self, device: str) -> None:
         """Tasks that only this device could have done are over, for now: they never began."""
-        for places in [places for places, _ in self._lists.of(device) if all(map(self._fitness.is_given_up, places))]:
+        for places in [places for places, _ in self._lists.of(device) if self._fitness.are_given_up(places)]:
             names = self._lists.clear(places)
             self._unreached.update(names)
             for name in names:

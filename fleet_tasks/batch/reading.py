@@ -5,10 +5,11 @@ A wrong file is refused whole, with the line of what is wrong.
 
 from __future__ import annotations
 
+import fnmatch
 import gc
 import glob
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -105,16 +106,32 @@ def placing(source: Source | None) -> Iterator[None]:
 
 def each(pattern: str, text: str, fetch: Sequence[str]) -> list[Task]:
     """One task for each file that ``pattern`` names, in the order of their names; each file is sent along."""
-    # Path.glob takes no absolute patterns, and for thousands of names paths that are objects take their time.
-    found = glob.glob(os.path.expanduser(pattern), recursive=True)  # noqa: PTH111, PTH207
-    paths = sorted(filter(os.path.isfile, found))
+    paths = sorted(_files(os.path.expanduser(pattern)))  # noqa: PTH111
     if not paths:
         raise RequestError(f"--each {pattern!r} names no file.")
     task = UNSAID.but(task=text, fetch=tuple(fetch))
     return [
-        task.but(id=f"t{index}", index=index, send=(Send(path, path.rpartition("/")[2]),))
+        task.but({"id": f"t{index}", "index": index, "send": (Send(path, path.rpartition("/")[2]),)})
         for index, path in enumerate(paths, 1)
     ]
+
+
+def _files(pattern: str) -> Iterable[str]:
+    """The files that a pattern names; as texts, for paths that are objects take their time where there are thousands.
+
+    Which of a folder's names are files the folder itself knows: to ask for each takes as long as to read all tasks.
+    """
+    folder, name = os.path.split(pattern)
+    if glob.has_magic(folder) or name == "**" or not glob.has_magic(name):
+        return filter(os.path.isfile, glob.glob(pattern, recursive=True))  # noqa: PTH207
+    try:
+        with os.scandir(folder or os.curdir) as entries:
+            files = [each.name for each in entries if each.is_file()]
+    except OSError:
+        return []  # as where a glob names nothing
+    shown = files if name.startswith(".") else [each for each in files if not each.startswith(".")]
+    before = os.path.join(folder, "")  # noqa: PTH118
+    return (before + each for each in fnmatch.filter(shown, name))
 
 
 def _rows(source: Source) -> tuple[dict[str, Spot], Iterator[Spot]]:
@@ -134,13 +151,16 @@ def _defaults(root: dict[str, Spot]) -> dict[str, Spot]:
 
 def _is_plain(value: Any) -> bool:
     """Whether an entry says little, as most of thousands do: there is nothing in it that takes a closer look."""
-    if type(value) is not dict or not value.keys() <= _PLAIN or "task" not in value:
+    if type(value) is not dict or "task" not in value:
         return False
-    return all(map(spots.is_plain, value.values())) and ("id" not in value or _is_id(value["id"]))
+    for key, text in value.items():
+        if key not in _PLAIN or not spots.is_plain(text):
+            return False
+    return "id" not in value or _is_id(value["id"])
 
 
 def _plain_task(unsaid: Task, texts: dict[str, Any], number: int) -> Task:
-    return unsaid.but(**{"id": f"t{number}", "index": number, **texts})
+    return unsaid.but({"id": f"t{number}", "index": number, **texts})
 
 
 def _task(spot: Spot, number: int, defaults: dict[str, Spot], folder: Path) -> Task:

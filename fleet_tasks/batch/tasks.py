@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from fleet_tasks.errors import RequestError
 from fleet_tasks.jobs import Send
@@ -70,12 +71,10 @@ class Task:
     need: str = "all"
     devices: tuple[str, ...] = ()
 
-    def but(self, **changes: object) -> Task:
+    def but(self, values: Mapping[str, object] = MappingProxyType({}), /, **more: object) -> Task:
         """The same with other values; many times as fast as ``replace``, of which thousands take their time."""
         other = object.__new__(Task)
-        values = vars(other)
-        values.update(vars(self))
-        values.update(changes)
+        object.__setattr__(other, "__dict__", {**vars(self), **values, **more})
         return other
 
     def places(self) -> dict[str, str]:
@@ -156,7 +155,7 @@ def spread(tasks: Iterable[Task], devices: Mapping[str, tuple[str, ...]]) -> lis
 
     found = []
     for task in tasks:
-        task = task.but(devices=devices[task.id])
+        task = task.but({"devices": devices[task.id]})
         if copies and task.after:
             task = task.but(after=expanded(task.after), takes=expanded(task.takes))
         if task.where.each:

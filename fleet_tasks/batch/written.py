@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ _LISTS = ("takes", "fetch", "expect", "after")
 
 
 def task_rows(tasks: Iterable[Task]) -> dict[str, object]:
-    """Tasks as plain values: what is not said is left out, and devices are named once for all that may run there."""
+    """Tasks as plain values, less what they do not hold; devices are named once for all that may run there."""
     places: dict[tuple[str, ...], int] = {}
     here = str(Path.cwd())
     rows = [_row(task, here, places.setdefault(task.devices, len(places))) for task in tasks]
@@ -31,12 +31,7 @@ def tasks_of(written: Mapping[str, Any]) -> tuple[Task, ...]:
 
 def _row(task: Task, here: str, place: int) -> dict[str, object]:
     """What a task says, its local files with their whole paths: it may be resumed in another folder."""
-    row: dict[str, object] = {}
-    for key, value in vars(task).items():
-        unsaid = _UNSAID.get(key)
-        if value is not unsaid and value != unsaid:
-            row[key] = value
-    row["devices"] = place
+    row: dict[str, object] = {**vars(task), "devices": place}
     if task.send:
         # Paths that are objects take their time, where there are thousands.
         row["send"] = [{"local": os.path.join(here, item.local), "name": item.name} for item in task.send]  # noqa: PTH118
@@ -63,6 +58,3 @@ def wish_row(wish: Wish) -> dict[str, object]:
 def limits_of(row: Mapping[str, Any]) -> tuple[Wish, Bounds]:
     """The wish and the bounds of a written batch."""
     return Wish(**row["wish"]), Bounds(**row["bounds"])
-
-
-_UNSAID = {each.name: each.default for each in fields(Task) if each.default is not MISSING}
