@@ -110,23 +110,40 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _putting_off() -> Iterator[None]:
+    """Within it nothing interrupts: what was to do so does it at the end. Else one could start what nobody knows of."""
+    heard: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: heard.append(number)) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for first in heard[:1]:
+            signal.raise_signal(first)
+
+
 def _fleet(words: list[str], environment: dict[str, str]) -> int:
     """Runs one command as a user would; it hears of Ctrl-C from us, and never in the middle of its own start."""
     sys.stdout.flush()
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")]))
-    command = subprocess.Popen(
-        [sys.executable, "-m", "fleet_tasks", *words],
-        env={**environment, "PYTHONPATH": path},
-        cwd=environment["HOME"],
-        stdin=subprocess.DEVNULL,
-        process_group=0,
-    )
-    with command:
-        try:
-            return command.wait()
-        except KeyboardInterrupt:
+    command: subprocess.Popen[bytes] | None = None
+    try:
+        with _putting_off():
+            command = subprocess.Popen(
+                [sys.executable, "-m", "fleet_tasks", *words],
+                env={**environment, "PYTHONPATH": path},
+                cwd=environment["HOME"],
+                stdin=subprocess.DEVNULL,
+                process_group=0,
+            )
+        return command.wait()
+    except KeyboardInterrupt:
+        if command is not None:
             command.terminate()
-            raise
+            command.wait()
+        raise
 
 
 def _pid_file() -> Path:

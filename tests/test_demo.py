@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,27 @@ def test_an_interrupted_tour_leaves_nothing(number: signal.Signals, place: Path)
         said, _ = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "Traceback" not in said
+    assert clean(place)
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_a_tour_interrupted_as_a_command_starts_ends_that_command(
+    number: signal.Signals, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def starting(*args: Any, **given: Any) -> subprocess.Popen[bytes]:
+        process = popen(*args, **given)
+        if "fleet_tasks" in args[0]:
+            started.append(process)
+            signal.raise_signal(number)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", starting)
+    with pytest.raises(KeyboardInterrupt):
+        demo.tour(lambda _: None)
+    assert [process.returncode is not None for process in started] == [True]
     assert clean(place)
 
 
