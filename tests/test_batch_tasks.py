@@ -242,6 +242,7 @@ def test_the_files_of_a_pattern_are_those_of_a_glob(
     (tmp_path / "link.log").symlink_to("a.log")
     (tmp_path / "folder.log").symlink_to("c")
     (tmp_path / "broken.log").symlink_to("nowhere")
+    (tmp_path / "loop.log").symlink_to("loop.log")
     os.mkfifo(tmp_path / "pipe.log")
     monkeypatch.chdir(tmp_path)
     pattern = f"{tmp_path}/{pattern}" if rooted else pattern

@@ -126,12 +126,19 @@ def _files(pattern: str) -> Iterable[str]:
         return filter(os.path.isfile, glob.glob(pattern, recursive=True))  # noqa: PTH207
     try:
         with os.scandir(folder or os.curdir) as entries:
-            files = [each.name for each in entries if each.is_file()]
+            files = [each.name for each in entries if _is_file(each)]
     except OSError:
         return []  # as where a glob names nothing
     shown = files if name.startswith(".") else [each for each in files if not each.startswith(".")]
     before = os.path.join(folder, "")  # noqa: PTH118
     return (before + each for each in fnmatch.filter(shown, name))
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads back to itself, or where nobody may look
+        return False
 
 
 def _rows(source: Source) -> tuple[dict[str, Spot], Iterator[Spot]]:
