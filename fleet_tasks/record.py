@@ -8,7 +8,7 @@ needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
+from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields, is_dataclass
 from operator import attrgetter
 from typing import Any, NoReturn, TypeVar, dataclass_transform
 
@@ -18,7 +18,9 @@ T = TypeVar("T")
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(kind: type[T]) -> type[T]:
     """``dataclass(frozen=True)``: to the dataclasses module it is one; methods that ``kind`` has are kept."""
-    made = dataclass(init=False, eq=False, repr=False)(kind)
+    # To be frozen is what costs most; the dataclasses module insists on it only where a base already is.
+    made = dataclass(init=False, eq=False, repr=False, frozen=any(map(is_dataclass, kind.__mro__[1:])))(kind)
+    made.__dataclass_params__.frozen = True  # type: ignore[attr-defined]
     known = fields(made)  # type: ignore[arg-type]
     compared = _getter([each.name for each in known if each.compare])
     counted = _getter([each.name for each in known if (each.compare if each.hash is None else each.hash)])

@@ -94,6 +94,21 @@ def test_one_that_has_more_is_another() -> None:
     assert (hash(Empty()), repr(Empty())) == (hash(Empty()), "Empty()")
 
 
+def test_a_dataclass_may_have_more_than_a_record_when_it_is_frozen() -> None:
+    @dataclass(frozen=True)
+    class More(Point):
+        name: str = "origin"
+
+    assert More(1) == More(1, name="origin") != More(1, name="other")
+    with pytest.raises(FrozenInstanceError):
+        More(1).x = 2  # type: ignore[misc]
+    with pytest.raises(TypeError, match="cannot inherit non-frozen"):
+
+        @dataclass
+        class Open(Point):  # type: ignore[misc]
+            name: str = "origin"
+
+
 def test_methods_of_its_own_are_kept() -> None:
     assert (Own(1) == Own(2), hash(Own(1)), repr(Own(1))) == (True, 7, "own")
 
