@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from fleet_tasks import scripts
-from fleet_tasks.detached import FILE
+from fleet_tasks.detached import FILE, attending
 from fleet_tasks.fleet import Fleet
+from fleet_tasks.history import folder as state_folder
 from fleet_tasks.ids import is_run
 from fleet_tasks.options import Targets
 from fleet_tasks.plans import Bounds, Wish
@@ -91,6 +92,17 @@ def test_following_gives_what_an_attached_run_gives(bench: Bench, one: BenchDevi
     theirs["error"]["guidance"] = ours["error"]["guidance"]
     assert ours | dict.fromkeys(same) == theirs | dict.fromkeys(same)
     assert followed.document["summary"] == attached.document["summary"]
+    assert nothing_left(one, run)
+
+
+def test_a_dry_follow_removes_nothing(bench: Bench, one: BenchDevice) -> None:
+    run = detach(bench, "echo one")
+    with attending(state_folder() / "runs" / run):  # somebody else reads it: it is left to them
+        assert fleet(bench, "follow", "--run", run).code == 0
+    assert folders(run)
+    assert fleet(bench, "--dry", "follow", "--run", run).code == 0
+    assert folders(run)
+    assert fleet(bench, "follow", "--run", run).code == 0
     assert nothing_left(one, run)
 
 
