@@ -9,7 +9,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -91,14 +91,6 @@ def started(bench: Bench, *words: str, stdin: bytes | None = None, python: str =
         yield client
     finally:
         client.close()
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Waits until ``condition`` holds."""
-    over = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < over, f"{what} never came"
-        time.sleep(0.02)
 
 
 def entry(device: BenchDevice) -> dict[str, object]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,14 +50,6 @@ def started(bench: Bench, *words: str, **variables: str) -> Iterator[warm.Starte
     finally:
         program.kill()
         program.communicate()
-
-
-def until(done: Callable[[], object], seconds: float = 60) -> None:
-    """Waits for something that is about to happen."""
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, f"it did not happen within {seconds:g} s"
-        time.sleep(0.05)
 
 
 def holding(text: str, *places: Path) -> list[str]:

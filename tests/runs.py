@@ -7,8 +7,7 @@ import os
 import signal
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from fleet_tasks.history import History, folder
@@ -102,16 +101,6 @@ def folder_of(run: str) -> Path:
     """The one folder of a run."""
     (found,) = folders(run)
     return found
-
-
-def eventually(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:
-    """Whether ``condition`` holds within so many seconds."""
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def remembered(run: str) -> Report:

@@ -22,7 +22,7 @@ from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import Result, State
 from fleet_tasks.transport import FleetTransport
 from tests.bench import Bench, relay
-from tests.program import until
+from tests.waiting import until
 
 MANY = 8
 """More keys than OpenSSH looks at in one login (MaxAuthTries is 6)."""

@@ -22,7 +22,8 @@ from fleet_tasks.options import Targets
 from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import Result, State
 from tests.bench import PATIENCE, Bench, hostile, relay
-from tests.program import Said, fleet, until
+from tests.program import Said, fleet
+from tests.waiting import until
 
 LOSES = "if test -e ~/loses; then kill -9 $PPID; sleep 600; fi; "
 """What ends its own supervisor on a device that has the file."""

@@ -22,7 +22,8 @@ from benchmarks.batch import start
 from fleet_tasks.history.journal import Journal
 from tests import warm
 from tests.bench import PATIENCE, Bench, BenchDevice
-from tests.program import Said, until
+from tests.program import Said
+from tests.waiting import until
 
 NAMES = [f"d{number}" for number in range(1, 5)]
 EIGHT = [f"d{number}" for number in range(1, 9)]

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from tests.bench import PATIENCE, Bench
-from tests.program import Said, fleet, until
+from tests.program import Said, fleet
 from tests.showing import Terminal
+from tests.waiting import until
 
 TASKS: list[dict[str, Any]] = [
     {"id": "bad", "task": "echo half an answer; echo >&2; echo disk full >&2; echo and more >&2; exit 3"},

@@ -28,7 +28,8 @@ from tests.bench.fleet import ROOT
 from tests.bench.models import Answer, Models, models
 from tests.bench.picoclaw import binary
 from tests.bench.programs import programs
-from tests.program import fleet, started, until
+from tests.program import fleet, started
+from tests.waiting import until
 
 TELL = """: >~/asked
 until [ -e ~/go ]; do sleep 0.05; done
@@ -185,7 +186,7 @@ def test_the_key_is_nowhere(bench: Bench, tmp_path: Path, endpoint: Models, name
     for seconds in LIMITS if ending == "timeout" else (None,):
         limit = ("--timeout", seconds) if seconds else ()
         with started(bench, *scene.words, *limit, MY_KEY=scene.canary.key) as program:
-            until(lambda: scene.asked or program.poll() is not None, 120)
+            until(lambda: scene.asked or program.poll() is not None, seconds=120)
             scene.look_around()
             if ending == "killed":
                 program.send_signal(signal.SIGKILL)

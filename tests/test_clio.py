@@ -35,7 +35,8 @@ from tests.bench import CLEAN_PATH, Bench, processes, relay
 from tests.bench.fleet import ROOT
 from tests.bench.models import ECHO, Answer, Call, Models, models
 from tests.bench.releases import releases
-from tests.program import Said, fleet, holding, started, until
+from tests.program import Said, fleet, holding, started
+from tests.waiting import until
 
 CANARY = f"canary-5b8e01d7-{os.getpid()}"
 """A key of this process alone, as other tests look into the same /tmp."""

@@ -21,7 +21,8 @@ from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import State
 from tests.bench import PATIENCE, Bench, BenchDevice, relay
 from tests.program import fleet, holding
-from tests.runs import ONE, TWO, detach, eventually, folder_of, folders, going, remembered
+from tests.runs import ONE, TWO, detach, folder_of, folders, going, remembered
+from tests.waiting import eventually
 
 TASK = "echo one; echo two >&2; echo made >file; echo three; exit 3"
 

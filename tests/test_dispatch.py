@@ -22,8 +22,9 @@ from fleet_tasks.fleet import Fleet
 from fleet_tasks.options import Targets
 from fleet_tasks.results import State
 from tests.bench import PATIENCE, SHELLS, Bench, BenchDevice, Hostile, hostile, relay
-from tests.client import runs_left, started, until
+from tests.client import runs_left, started
 from tests.program import fleet
+from tests.waiting import until
 
 ECHO = {"dispatch": 'cat "$FLEET_TASK_FILE"'}
 """An agent that gives back what it was given, however long it is."""

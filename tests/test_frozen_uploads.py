@@ -15,7 +15,8 @@ from fleet_tasks.jobs import Action, Send
 from fleet_tasks.options import Targets
 from fleet_tasks.plans import Wish
 from tests.bench import Bench, Relay, relay
-from tests.runs import ONE, eventually, going
+from tests.runs import ONE, going
+from tests.waiting import eventually
 
 BIG = 400_000_000
 """Bytes, of a file that takes no room: more than what lies between us and a device holds."""

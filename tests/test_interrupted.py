@@ -19,9 +19,10 @@ from fleet_tasks.jobs import Action
 from fleet_tasks.options import Targets
 from fleet_tasks.plans import Wish
 from tests.bench import PATIENCE, Bench, BenchDevice, relay
-from tests.client import Client, until
+from tests.client import Client
 from tests.program import fleet
-from tests.runs import ONE, eventually, going
+from tests.runs import ONE, going
+from tests.waiting import eventually, until
 
 HELD = "echo >~/begun; while [ ! -e ~/go ]; do sleep 0.1; done"
 """A script of an agent that waits to be let go on."""

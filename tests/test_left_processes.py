@@ -9,7 +9,8 @@ import pytest
 
 from tests.bench import Bench, BenchDevice, end
 from tests.program import fleet
-from tests.runs import ONE, detach, eventually, folders
+from tests.runs import ONE, detach, folders
+from tests.waiting import eventually
 
 #: A shell whose kill reaches none of the processes named in ~/others: as if they were another login's.
 SHELL = """#!/bin/bash

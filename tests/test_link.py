@@ -19,7 +19,8 @@ from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import Report, State
 from tests.bench import PATIENCE, Bench, BenchDevice, Relay, relay
 from tests.program import fleet
-from tests.runs import ONE, eventually, folders, going
+from tests.runs import ONE, folders, going
+from tests.waiting import eventually
 
 COUNTED = """echo x >>"$HOME/count"
 echo begun
@@ -306,5 +307,3 @@ def test_a_reader_who_had_enough_ends_the_run(bench: Bench, one: BenchDevice, di
         work.stdout.close()
         assert nothing_left(one)
         assert b"Traceback" not in work.stderr.read()
-
-

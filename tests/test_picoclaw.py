@@ -28,7 +28,8 @@ from tests.bench.models import Answer, Call, Models, models
 from tests.bench.mounts import mounted
 from tests.bench.picoclaw import binary
 from tests.bench.releases import Trouble, releases, tar
-from tests.program import Said, fleet, started, until
+from tests.program import Said, fleet, started
+from tests.waiting import until
 
 KEY = "sk-canary-5f2b9c7d1e8a4036"
 REAL = os.environ.get("FLEET_TEST_PICOCLAW")

@@ -25,7 +25,8 @@ from fleet_tasks.plans import Wish
 from fleet_tasks.registry import AgentSettings
 from tests.bench import CLEAN_PATH, Bench, BenchDevice, gone, processes, relay
 from tests.bench.fleet import ROOT
-from tests.program import Said, fleet, started, until
+from tests.program import Said, fleet, started
+from tests.waiting import until
 
 STAND_IN = ROOT / "tests" / "bench" / "clio"
 BULK = 300_000

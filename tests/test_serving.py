@@ -21,8 +21,8 @@ from fleet_tasks.results import Result, State
 from fleet_tasks.stopping import Stopping
 from fleet_tasks.worker import Worker
 from tests.bench import Bench, BenchDevice, relay
-from tests.client import until
 from tests.supervised import SHELLS
+from tests.waiting import until
 
 SERVER = 'read -r _ _ _ server _ <"/proc/$PPID/stat"; echo "$server"'
 """A task that tells which shell serves it: the parent of its supervisor."""

@@ -16,7 +16,8 @@ from fleet_tasks.options import Targets
 from tests.bench import Bench, BenchDevice
 from tests.bench.mounts import mounted
 from tests.program import Said, fleet
-from tests.runs import eventually, going
+from tests.runs import going
+from tests.waiting import eventually
 
 Written = Callable[..., Path]
 

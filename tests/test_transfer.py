@@ -19,8 +19,9 @@ from fleet_tasks.options import Targets
 from fleet_tasks.plans import Wish
 from fleet_tasks.results import Report, State
 from tests.bench import CLEAN_PATH, Bench, BenchDevice
-from tests.client import runs_left, started, until
+from tests.client import runs_left, started
 from tests.program import fleet
+from tests.waiting import until
 
 NAMES = [
     "plain",

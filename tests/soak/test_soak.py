@@ -19,7 +19,8 @@ from fleet_tasks.options import Targets
 from fleet_tasks.plans import Bounds, Wish
 from fleet_tasks.results import Chunk, Report, State
 from tests.bench import Bench, relay
-from tests.runs import ONE, TWO, eventually, folders
+from tests.runs import ONE, TWO, folders
+from tests.waiting import eventually
 
 RUNS = int(os.environ.get("FLEET_SOAK", "25"))
 WARM = 10
