@@ -79,6 +79,21 @@ def test_ctrl_c_while_an_agent_is_installed(bench: Bench, one: BenchDevice) -> N
     assert left == ([], ["begun"])
 
 
+def test_ctrl_c_when_an_agent_is_in_its_place_is_too_late(bench: Bench, one: BenchDevice) -> None:
+    """What is there is told as such, whole, although its own look at the device was not waited for."""
+    agent(bench, status=HELD)
+    words = ("deploy", "-a", "mine", "-d", ONE, "-f", "json")
+    with going(bench, *words) as work:
+        assert eventually((one.home / "begun").exists)
+        work.signal(signal.SIGINT)
+        said = work.end()
+    assert (said.code, said.results[0]["state"]) == (130, "done"), said
+    assert said.results[0]["stdout"].startswith("installed mine ")
+    assert one.quiet()
+    (one.home / "go").touch()
+    assert fleet(bench, "dispatch", "-a", "mine", "-d", ONE, "--task", "x", "--cleanup").stdout == "hi\n"
+
+
 def test_ctrl_c_is_not_slow_where_nothing_is_to_be_undone(bench: Bench, one: BenchDevice) -> None:
     bench.registry(bench.home / "fleet.yaml", [ONE])
     with (one.home / "big").open("wb") as file:

@@ -55,9 +55,11 @@ def deploy(stage: Stage, job: Job) -> Result:
     parts = ("supervisor", "files", "facts", "base", "deploy")
     script = stage.script("deploy", parts, values, **exported(job, stage))
     stage.tell("deploying")
-    with stage.conversation(script) as talk, talk.undone():
-        done = _Deploy(stage, agent, talk, place).carry_out()
-    return result(stage, job, clock, exit_status=0, stdout=done.encode())
+    with stage.conversation(script) as talk:
+        work = _Deploy(stage, agent, talk, place)
+        with talk.undone():
+            work.carry_out()
+    return result(stage, job, clock, exit_status=0, stdout=work.said.encode())
 
 
 @dataclass
@@ -74,8 +76,8 @@ class _Deploy:
     kept: frozenset[str] = frozenset()
     trouble: DeviceError | None = None
 
-    def carry_out(self) -> str:
-        """Answers the script until it ends; returns a sentence on what was done."""
+    def carry_out(self) -> None:
+        """Answers the script until it ends; raises what its agent found wrong."""
         items = self.stage.words(self.talk, saying.INSTALLING + PATIENCE)
         platform = Platform("", "")
         for item in items:
@@ -93,6 +95,10 @@ class _Deploy:
                 self._judge(saying.listen(items))
         if self.trouble is not None:  # only now is everything there as it was
             raise self.trouble
+
+    @property
+    def said(self) -> str:
+        """A sentence on what was done."""
         version = self._payload.version if self._payload.files else self.told or self._payload.version
         named = f"{self.agent.name} {version}"
         if self.there:

@@ -98,6 +98,7 @@ ft_install() {
     ft_run=
     ft_workdir=/
     mv -f "$ft_agents/.current-$ft_id" "$ft_agents/current"
+    ft_say placed
     ft_version=$ft_wanted
     ft_sweep
     [ -n "$ft_link" ] && ft_make_link

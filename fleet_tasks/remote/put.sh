@@ -12,6 +12,7 @@ main() {
     }
     ft_receive "$ft_run"
     ft_said=$(ft_place "$ft_run" "$ft_target" 2>&1) || ft_refuse_files
-    ft_finish placed
+    ft_say placed
+    ft_finish
     ft_drop
 }
