@@ -675,7 +675,9 @@ def test_without_an_answer_only_what_is_no_noise_is_left() -> None:
     ("status", "stdout", "stderr", "code", "says"),
     [
         (0, "🦞 fine\n", "", None, ""),
-        (0, "🦞 " + "the limit is called max_tool_iterations; " * 20, "", None, ""),
+        (0, "🦞 Set max_tool_iterations: 80 in config.json.\n", "", None, ""),
+        (0, "🦞 The log says: The model returned an empty response. (3 times)\n", "", None, ""),
+        (0, "🦞 You have no response to give.\n", "", None, ""),
         (0, f"{PLAIN}Goodbye!\n", "", "agent-failed", "without an answer"),
         (0, f"{PLAIN}\n🦞 \n", "", "agent-failed", "without an answer"),
         (1, PLAIN, 'Error: error creating provider: model "" not found', "agent-unready", 'model "" not found'),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import logging
@@ -10,7 +11,7 @@ import tarfile
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -227,7 +228,26 @@ def test_a_token_that_is_refused_is_not_passed_over(host: Releases, caplog: pyte
     host.trouble["api"] = Trouble(status=401)
     wish = Wish(f"github:{REPOSITORY}", (NAME,), member="picoclaw", api=host.api)
     assert fetch(wish, environ={"GITHUB_TOKEN": "ghp_0123456789"}).version == "v0.2.9"
-    assert "is refused (401)" in warnings(caplog)
+    assert "refuses the GITHUB_TOKEN (or GH_TOKEN) that is set here (401)" in warnings(caplog)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_whether_a_token_was_refused_or_is_wanted_is_told(host: Releases, status: int) -> None:
+    host.trouble.update(api=Trouble(status=status), page=Trouble(status=500))
+    wish = Wish("github:o/private", (NAME,), member="picoclaw", api=host.api)
+    with pytest.raises(ReleaseUnavailable, match="refuses the GITHUB_TOKEN") as refused:
+        fetch(wish, environ={"GITHUB_TOKEN": "ghp_0123456789"})
+    assert "unset GITHUB_TOKEN" in refused.value.guidance
+    with pytest.raises(ReleaseUnavailable, match="a GITHUB_TOKEN that may read it would help"):
+        fetch(wish, environ={})
+    host.trouble.update(api=LIMITS[1], page=LIMITS[1])
+    with pytest.raises(ReleaseUnavailable, match="no more questions") as limited:
+        fetch(wish, environ={"GITHUB_TOKEN": "ghp_0123456789"})
+    assert "GITHUB_TOKEN" not in limited.value.guidance
+    host.trouble.clear()
+    with pytest.raises(ReleaseUnavailable, match="has no releases") as missing:
+        fetch(wish, environ={})
+    assert "A private one wants a GITHUB_TOKEN" in missing.value.guidance
 
 
 LIMITS = [
@@ -407,7 +427,7 @@ def device() -> bytes:
         (zip_link(), "is no plain file"),
         (tar({"other": b""}), "There is no file picoclaw in"),
         (tar({"picoclaw": PROGRAM * 1000})[:90], "damaged"),
-        (b"\x1f\x8b" + b"junk" * 100, "damaged archive: file could not be opened successfully.$"),
+        (b"\x1f\x8b" + b"junk" * 100, "damaged archive: Unknown compression method.$"),
         (zipped({"picoclaw": PROGRAM})[:40], "damaged"),
     ],
     ids=["link", "device", "link in a zip", "not in it", "cut", "junk", "cut zip"],
@@ -421,6 +441,45 @@ def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(files, "BIGGEST", 1 << 20)
     with pytest.raises(ReleaseUnavailable, match="is larger than 1 MB"):
         files.unpack(packed(tmp_path, tar({"picoclaw": bytes(2 << 20)})), "picoclaw", tmp_path, "it")
+
+
+def huge_header() -> bytes:
+    """A header that says of itself that it is two gigabytes long, and is."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1) as archive:
+        entry = tarfile.TarInfo("pax")
+        entry.type, entry.size = tarfile.XHDTYPE, 2 << 30
+        archive.write(entry.tobuf())
+        archive.write(bytes(1 << 20))
+    return buffer.getvalue()
+
+
+def test_neither_a_header_nor_what_lies_before_the_program_is_read_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ReleaseUnavailable, match="has a header of 2147483648 bytes"):
+        files.unpack(packed(tmp_path, huge_header()), "picoclaw", tmp_path, "it")
+    monkeypatch.setattr(files, "BIGGEST", 1 << 20)
+    with pytest.raises(ReleaseUnavailable, match="is larger than 1 MB"):
+        files.unpack(packed(tmp_path, tar({"LICENSE": bytes(3 << 20), "picoclaw": b""})), "picoclaw", tmp_path, "it")
+
+
+@pytest.mark.parametrize("pack", [tar, zipped])
+def test_of_several_programs_the_uppermost_is_taken(tmp_path: Path, pack: Callable[..., bytes]) -> None:
+    inside = {"a/docs/picoclaw": b"text", "a/picoclaw": PROGRAM, "b/picoclaw": b"another"}
+    assert files.unpack(packed(tmp_path, pack(inside)), "picoclaw", tmp_path, "it").read_bytes() == PROGRAM
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_a_disk_that_is_full_here_is_not_the_archives_fault(tmp_path: Path) -> None:
+    for name in ("member", "copied"):
+        (tmp_path / name).symlink_to("/dev/full")
+    archive = packed(tmp_path, tar({"picoclaw": PROGRAM}))
+    with pytest.raises(ReleaseUnavailable, match="member cannot be written: No space left on device") as full:
+        files.unpack(archive, "picoclaw", tmp_path, "it")
+    assert "FLEET_CACHE" in full.value.guidance
+    with pytest.raises(ReleaseUnavailable, match="copied cannot be written: No space left on device"):
+        files.copied(archive, tmp_path)
 
 
 def test_a_download_without_end_is_given_up(host: Releases, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ class Cancelled(StopError):
 
     code = "cancelled"
     state = State.CANCELLED
-    guidance = "Dispatch again when you want it done."
+    guidance = "Give the command again when you want it done."
 
 
 class DeadlineReached(StopError):

@@ -49,7 +49,8 @@ def fetch(wish: Wish, environ: Mapping[str, str] = os.environ) -> Fetched:
 def _from_disk(wish: Wish, path: Path, cache: Cache) -> Fetched:
     """A file of the user's own is trusted as it is; an archive, or a program that may not run, goes to the cache."""
     if not path.is_file():
-        raise ReleaseUnavailable(f"There is no file {path}.", guidance="Mend source: of the agent in fleet.yaml.")
+        what = f"{path} is a folder, and a program is one file" if path.is_dir() else f"There is no file {path}"
+        raise ReleaseUnavailable(f"{what}.", guidance="Mend source: of the agent in fleet.yaml.")
     digest = files.digest(path)
     if wish.checksum and not unverified(wish):
         _compare(wish.checksum, digest, str(path))
@@ -117,7 +118,10 @@ def _choose(wish: Wish, repository: Repository, release: Release, known: Mapping
     if not there:
         raise _unknown_sum(f"the files of {repository.name} {release.tag}")
     names = textwrap.shorten(", ".join(sorted(there)), 300, placeholder=" ...")
-    raise WrongPlatform(f"{repository.name} {release.tag} has no {' or '.join(wish.names)}; it has {names}.")
+    raise WrongPlatform(
+        f"{repository.name} {release.tag} has no {' or '.join(wish.names)}; it has {names}.",
+        guidance="Mend asset: of the agent in fleet.yaml, or arch: of {device} there, or choose another agent for it.",
+    )
 
 
 def _expected(wish: Wish, asset: Asset, known: Mapping[str, set[str]]) -> set[str]:

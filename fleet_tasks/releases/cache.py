@@ -184,8 +184,7 @@ def _sayable(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        guidance = "Free some space, or set FLEET_CACHE to a folder that may be written."
-        raise ReleaseUnavailable(f"{place} cannot be written: {error.strerror or error}.", guidance=guidance) from error
+        raise files.unwritable(place, error) from error
 
 
 def _name(text: str) -> str:

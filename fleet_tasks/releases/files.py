@@ -6,15 +6,19 @@ and sizes are not believed.
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
 import lzma
-import shutil
 import stat
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable, Mapping
+from io import FileIO
+from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 from fleet_tasks.errors import ReleaseUnavailable
 
@@ -22,10 +26,18 @@ BIGGEST = 512 << 20
 """Bytes a program may have."""
 MEMBERS = 10_000
 """Members of an archive that are looked at."""
+HEADER = 1 << 20
+"""Bytes that are read of an archive at a time."""
 PIECE = 1 << 18
 
-_TAR = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
+_TAR: Mapping[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+"""How a packed tar begins, and what unpacks it."""
 _ZIP = b"PK\x03\x04"
+DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError
+)  # fmt: skip
+"""What says that an archive is none."""
+Entry = TypeVar("Entry")
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
 """What archives are called."""
 
@@ -55,10 +67,37 @@ def is_archive(path: Path, name: str) -> bool:
 
 def copied(path: Path, folder: Path) -> Path:
     """A file as a new one in ``folder``; raises ReleaseUnavailable."""
+    place = folder / "copied"
     try:
-        return Path(shutil.copyfile(path, folder / "copied"))
+        with path.open("rb") as source, opened(place) as target:
+            while piece := source.read(PIECE):
+                write(target, piece)
     except OSError as error:
         raise ReleaseUnavailable(f"{path} cannot be copied: {error.strerror}.") from error
+    return place
+
+
+def opened(path: Path) -> FileIO:
+    """A new file without a buffer: so a full disk is heard of where something is written."""
+    try:
+        return path.open("wb", buffering=0)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def write(file: FileIO, data: bytes) -> None:
+    """Writes all of it; raises ReleaseUnavailable with what the disk says, so that nobody takes it for the source's."""
+    try:
+        while data:
+            data = data[file.write(data) :]
+    except OSError as error:
+        raise unwritable(Path(str(file.name)), error) from error
+
+
+def unwritable(path: Path, error: OSError) -> ReleaseUnavailable:
+    """What the disk says of a place in the cache."""
+    guidance = "Free some space, or set FLEET_CACHE to a folder on another disk that may be written."
+    return ReleaseUnavailable(f"{path} cannot be written: {error.strerror or error}.", guidance=guidance)
 
 
 def unpack(archive: Path, member: str, folder: Path, name: str) -> Path:
@@ -70,9 +109,9 @@ def unpack(archive: Path, member: str, folder: Path, name: str) -> Path:
         zipped = file.read(4) == _ZIP
     place = folder / "member"
     try:
-        with place.open("xb") as target:
+        with opened(place) as target:
             found = (_from_zip if zipped else _from_tar)(archive, member, target, name)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
+    except DAMAGED as error:
         reason = str(error).partition("\n")[0].rstrip(":.")
         raise ReleaseUnavailable(f"{name} is a damaged archive: {reason}.") from error
     except OSError as error:
@@ -82,46 +121,89 @@ def unpack(archive: Path, member: str, folder: Path, name: str) -> Path:
     return place
 
 
-def _from_tar(archive: Path, member: str, target: IO[bytes], name: str) -> bool:
-    with tarfile.open(archive, "r:*") as tar:
-        for number, entry in enumerate(tar):
-            if number > MEMBERS:
-                break
-            if _wanted(entry.name, member):
-                source = tar.extractfile(entry) if entry.isreg() else None
-                if source is None:
-                    raise _no_file(name, member)
-                _copy(source, target, name)
-                return True
-    return False
+class _Bounded:
+    """An unpacked tar as a file that ends our patience beyond so many bytes, whatever its headers say.
+
+    tarfile reads a header's own data in one go, and all that lies before a member.
+    """
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file = file
+        self._name = name
+
+    def read(self, size: int) -> bytes:
+        """As of a file; a piece larger than any header is refused."""
+        if size > HEADER:
+            raise ReleaseUnavailable(f"{self._name} is a damaged archive: it has a header of {size} bytes.")
+        return self._file.read(size)
+
+    def seek(self, position: int) -> int:
+        """As of a file."""
+        if position > 2 * BIGGEST:
+            raise _too_large(self._name)
+        return self._file.seek(position)
+
+    def tell(self) -> int:
+        """As of a file."""
+        return self._file.tell()
 
 
-def _from_zip(archive: Path, member: str, target: IO[bytes], name: str) -> bool:
+def _from_tar(archive: Path, member: str, target: FileIO, name: str) -> bool:
+    with archive.open("rb") as file:
+        head = file.read(6)
+    opener = next((opener for mark, opener in _TAR.items() if head.startswith(mark)), open)
+    with (
+        opener(archive, "rb") as unpacked,
+        tarfile.open(fileobj=_Bounded(unpacked, name), mode="r:") as tar,  # type: ignore[call-overload]
+    ):
+        entry = _uppermost(((each.name, each) for each in tar), member)
+        if entry is None:
+            return False
+        source = tar.extractfile(entry) if entry.isreg() else None
+        if source is None:
+            raise _no_file(name, member)
+        _copy(source, target, name)
+    return True
+
+
+def _from_zip(archive: Path, member: str, target: FileIO, name: str) -> bool:
     with zipfile.ZipFile(archive) as packed:
-        for entry in packed.infolist()[:MEMBERS]:
-            if _wanted(entry.filename, member):
-                kind = stat.S_IFMT(entry.external_attr >> 16)
-                if entry.is_dir() or entry.flag_bits & 1 or kind not in (0, stat.S_IFREG):
-                    raise _no_file(name, member)
-                with packed.open(entry) as source:
-                    _copy(source, target, name)
-                return True
-    return False
+        entry = _uppermost(((each.filename, each) for each in packed.infolist()), member)
+        if entry is None:
+            return False
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if entry.is_dir() or entry.flag_bits & 1 or kind not in (0, stat.S_IFREG):
+            raise _no_file(name, member)
+        with packed.open(entry) as source:
+            _copy(source, target, name)
+    return True
 
 
-def _wanted(name: str, member: str) -> bool:
-    """Whether this is the member, at the top or in a folder, on no way out of the archive."""
-    parts = name.removeprefix("./").split("/")
-    return parts[-1] == member and not name.startswith("/") and ".." not in parts
+def _uppermost(entries: Iterable[tuple[str, Entry]], member: str) -> Entry | None:
+    """The member of that name, of several the one in the fewest folders; on no way out of the archive."""
+    found: tuple[int, Entry] | None = None
+    for path, entry in islice(entries, MEMBERS):
+        parts = path.removeprefix("./").split("/")
+        if parts[-1] != member or path.startswith("/") or ".." in parts:
+            continue
+        if found is None or len(parts) < found[0]:
+            found = (len(parts), entry)
+        if len(parts) == 1:
+            break
+    return found[1] if found else None
 
 
-def _copy(source: IO[bytes], target: IO[bytes], name: str) -> None:
+def _copy(source: IO[bytes], target: FileIO, name: str) -> None:
     copied = 0
     while piece := source.read(PIECE):
         copied += len(piece)
         if copied > BIGGEST:
-            raise ReleaseUnavailable(f"What is in {name} is larger than {BIGGEST >> 20} MB.")
-        target.write(piece)
+            raise _too_large(name)
+        write(target, piece)
+
+
+def _too_large(name: str) -> ReleaseUnavailable:
+    return ReleaseUnavailable(f"What is in {name} is larger than {BIGGEST >> 20} MB.")
 
 
 def _no_file(name: str, member: str) -> ReleaseUnavailable:

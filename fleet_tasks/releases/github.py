@@ -90,7 +90,10 @@ def find(repository: Repository, token: str = "") -> Release:
         return _by_api(repository, token)
     except web.NotThere as error:
         what = "releases" if repository.tag == LATEST else f"release {repository.tag}"
-        raise web.NotThere(f"{repository.name} has no {what} (asked {repository.api}).") from error
+        missing = web.NotThere(f"{repository.name} has no {what} (asked {repository.api}).")
+        if not token:  # GitHub says the same of what one may not see
+            missing.guidance = f"{missing.guidance} A private one wants a GITHUB_TOKEN that may read it."
+        raise missing from error
     except web.Unreachable as refused:
         try:
             found = _by_pages(repository)

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.message import Message
 from http.client import HTTPMessage, HTTPResponse
-from io import FileIO
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError, URLError
@@ -24,6 +23,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, Request, build_opener
 
 from fleet_tasks.errors import ReleaseUnavailable
+from fleet_tasks.releases import files
 
 SILENCE = 15.0
 """Seconds a server may be silent."""
@@ -37,10 +37,19 @@ AGENT = "fleet-tasks"
 _MOVED = (301, 302, 303, 307, 308)
 
 
+LATER = "Try again later, or name a release: source: github:owner/repo@tag"
+
+
 class Unreachable(ReleaseUnavailable):
     """No answer, or one that makes no sense."""
 
     guidance = "Try again when it answers, or name a local file as the agent's source: in fleet.yaml"
+
+
+class Refused(Unreachable):
+    """The server does not take the token."""
+
+    guidance = "Set one that is good, or none: unset GITHUB_TOKEN GH_TOKEN"
 
 
 class NotThere(ReleaseUnavailable):
@@ -72,13 +81,13 @@ def download(url: str, path: Path, *, size: int | None = None, plain: bool = Fal
     """
     digest, got = hashlib.sha256(), 0
     headers = {"Accept": "application/octet-stream"}
-    with _opened(url, headers, plain=plain) as answer, path.open("wb", buffering=0) as file:
+    with _opened(url, headers, plain=plain) as answer, files.opened(path) as file:
         while piece := answer.read(PIECE):
             got += len(piece)
             if got > BIGGEST:
                 raise ReleaseUnavailable(f"{url} is larger than {BIGGEST >> 20} MB.")
             digest.update(piece)
-            _write(file, piece, path)
+            files.write(file, piece)
         _whole(url, answer, got, size)
     return digest.hexdigest()
 
@@ -162,7 +171,7 @@ def _answered(url: str, headers: Mapping[str, str], *, plain: bool) -> Iterator[
             yield answer
     except HTTPError as error:
         with error:
-            raise _refusal(url, error) from error
+            raise _refusal(url, error, known="Authorization" in headers) from error
     except (URLError, OSError, http.client.HTTPException, ValueError) as error:
         raise Unreachable(f"{url} cannot be reached: {_why(error)}.") from error
 
@@ -172,23 +181,19 @@ def _permitted(url: str) -> bool:
     return scheme == "https" or (scheme == "http" and is_here(url))
 
 
-def _write(file: FileIO, data: bytes, path: Path) -> None:
-    try:
-        while data:  # without a buffer a full disk is heard of here, and not as if the server had said so
-            data = data[file.write(data) :]
-    except OSError as error:
-        guidance = "Free some space, or set FLEET_CACHE to a folder on another disk."
-        raise ReleaseUnavailable(f"{path} cannot be written: {error.strerror}.", guidance=guidance) from error
-
-
-def _refusal(url: str, error: HTTPError) -> Exception:
+def _refusal(url: str, error: HTTPError, *, known: bool) -> Exception:
+    """What an answer means; ``known`` is whether a token went with the question."""
     status, headers = error.code, error.headers
     if status in _MOVED and (to := headers.get("Location")):
         return _Moved(urljoin(url, to))
     if status in (404, 410):
         return NotThere(f"There is nothing at {url}.")
     if status == 429 or (status == 403 and (headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in headers)):
-        return RateLimited(f"{urlsplit(url).netloc} answers no more questions from here{_until(headers)}.")
+        limited = RateLimited(f"{urlsplit(url).netloc} answers no more questions from here{_until(headers)}.")
+        limited.guidance = LATER if known else limited.guidance
+        return limited
+    if status in (401, 403) and known:
+        return Refused(f"{url} refuses the GITHUB_TOKEN (or GH_TOKEN) that is set here ({status}).")
     if status in (401, 403):
         return Unreachable(f"{url} is refused ({status}); a GITHUB_TOKEN that may read it would help.")
     return Unreachable(f"{url} answered with {status}.")

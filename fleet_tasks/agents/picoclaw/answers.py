@@ -9,11 +9,14 @@ from fleet_tasks.results import Problem
 
 OURS = {73: "no-space", 78: "agent-unready"}
 """What our own dispatch.sh exits with, as sysexits.h has it (EX_CANTCREAT, EX_CONFIG); PicoClaw knows 0 and 1."""
-SHORT = 400
-"""Bytes that a sentence of PicoClaw's own may have; longer ones are a model's."""
 LONGEST = 300
 """Characters of a reason that are passed on."""
 
+_EMPTY = b"The model returned an empty response."
+_EITHER = b"I've completed processing but have no response to give."
+_LIMIT = b"I've reached `max_tool_iterations` without a final response."
+# PicoClaw's own sentences instead of an answer (pkg/agent, defaultResponse and toolLimitResponse); up to 0.2.3 it had
+# one for two things.
 _ANSWER = re.compile("^🦞 ?".encode(), re.MULTILINE)
 _BANNER = re.compile(r"\A\s*(?:(?:\x1b\[[0-9;]*m|[ \t\r\u2500-\u259f])*\n)*")
 _LOG = re.compile(r"^\d\d:\d\d:\d\d (?:\x1b\[[0-9;]*m)?[A-Z]{3}(?:\x1b\[[0-9;]*m)? .*\n?", re.MULTILINE)
@@ -39,13 +42,13 @@ def judge(outcome: Outcome) -> Problem | None:
     answer = cut(outcome.stdout).strip()
     if not answer or not _ANSWER.search(outcome.stdout):
         return Problem("agent-failed", "picoclaw ended without an answer.")
-    if len(answer) <= SHORT and b"returned an empty response" in answer:
+    if answer.startswith(_EMPTY):
         guidance = "Try again, or with another model: --model NAME"
         return Problem("agent-failed", "The model gave an empty answer.", guidance)
-    if len(answer) <= SHORT and b"have no response to give" in answer:  # up to 0.2.3 one sentence for two things
+    if answer.startswith(_EITHER):
         guidance = "Try another model, or raise limits: {max_tool_iterations: 100} for picoclaw in fleet.yaml."
         return Problem("agent-failed", "The model gave an empty answer, or took more tool calls than it may.", guidance)
-    if len(answer) <= SHORT and b"max_tool_iterations" in answer:
+    if answer.startswith(_LIMIT):
         guidance = "Raise it for picoclaw in fleet.yaml: limits: {max_tool_iterations: 100}"
         return Problem("agent-failed", "The task took more tool calls than it may (max_tool_iterations).", guidance)
     return None
