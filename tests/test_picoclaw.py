@@ -239,6 +239,21 @@ def test_deployed_asked_and_removed(world: World) -> None:
     assert world.device.quiet()
 
 
+def test_the_same_bytes_as_another_version_do_not_travel_again(bench: Bench, endpoint: Models) -> None:
+    with releases() as host:
+        for tag in ("v0.2.8", "v0.2.9"):
+            host.publish("sipeed/picoclaw", tag, {f"picoclaw_{tag}": binary("0.2.9")})
+        world = World(bench, endpoint, bench.device("deck"), {"releases_api": host.api, "asset": "picoclaw_v*"})
+        for tag, travels in (("v0.2.8", True), ("v0.2.9", False)):
+            world.agent["source"] = f"github:sipeed/picoclaw@{tag}"
+            said = world.fleet("deploy", "-d", "deck", "-f", "json", "--debug")
+            assert said.results[0]["stdout"].startswith(f"installed picoclaw {tag}-"), said.stderr
+            assert (" s: based" in said.stderr) is not travels, said.stderr
+        assert world.dispatch("hello")["stdout"] == "MOCK-REPLY: hello\n"
+        assert world.fleet("teardown", "-d", "deck", "--verify").code == 0
+        assert world.left() == []
+
+
 def test_the_link_follows_an_update_and_leaves_one_that_is_not_ours(
     bench: Bench, endpoint: Models, tmp_path: Path
 ) -> None:
@@ -577,6 +592,21 @@ def test_a_home_that_is_of_no_use_is_named_and_nothing_is_half_installed(
     assert [each for each in left if "agents/picoclaw/" in each or "/bin" in each] == []
     assert world.fleet("teardown", "-d", "deck", "--verify").code == 0
     assert world.left() == []
+
+
+@linux
+def test_an_installed_program_that_may_not_run_any_more_is_named(world: World) -> None:
+    assert world.fleet("deploy", "-d", "deck").code == 0
+    with mounted(world.device, world.device.home, "noexec"):
+        for result in (world.fleet("deploy", "-d", "deck", "-f", "json").results[0], world.dispatch("hello")):
+            assert (result["state"], result["error"]["code"]) == ("failed", "not-executable"), result
+    assert world.dispatch("hello")["stdout"] == "MOCK-REPLY: hello\n"
+
+
+def test_an_installed_program_that_lost_its_mode_gets_it_back(world: World) -> None:
+    assert world.fleet("deploy", "-d", "deck").code == 0
+    (world.device.home / ".local" / "bin" / "picoclaw").resolve().chmod(0o600)
+    assert world.dispatch("hello")["stdout"] == "MOCK-REPLY: hello\n"
 
 
 @linux

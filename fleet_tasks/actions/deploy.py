@@ -112,12 +112,16 @@ class _Deploy:
         return self.payload
 
     def _decide(self, items: Iterator[Said | Frame], platform: Platform, installed: str) -> None:
-        """Keeps what is installed when it is the same version and the same bytes; else has it replaced."""
+        """Keeps what is installed when it is the same version and the same bytes; else has it replaced.
+
+        A program is one file, whose version ends with its digest: the same bytes under another name do not travel.
+        """
         self.payload = self.stage.stopping.awaiting(lambda: self.agent.payload(platform))
         version, names = self._payload.version, self._payload.files.keys()
         current, tree = installed == version, len(names) > 1
         by_rsync = tree and self.rsync
-        if installed and names and (current or (tree and not by_rsync)):
+        renamed = not tree and installed.rpartition("-")[2] == version.rpartition("-")[2]
+        if installed and names and (current or renamed or (tree and not by_rsync)):
             self.talk.say(f"verify {installed}")
             found, style = told_digests(items)
             alike = same(_manifest(self._payload), found, style)

@@ -23,7 +23,10 @@ main() {
         base) ft_take_over "$ft_wanted" ;;
         drop) rm -f -- "$ft_run/$ft_wanted" ;;
         keep)
-            [ -n "$ft_version" ] && ft_sweep
+            if [ -n "$ft_version" ]; then
+                ft_mend_modes
+                ft_sweep
+            fi
             break
             ;;
         install)
@@ -102,6 +105,13 @@ ft_install() {
     ft_version=$ft_wanted
     ft_sweep
     [ -n "$ft_link" ] && ft_make_link
+}
+
+# What is in bin is there to be run, whatever became of its mode; of bytes alone that cannot be seen.
+ft_mend_modes() {
+    for ft_each in "$ft_agents/$ft_version/bin"/*; do
+        [ ! -f "$ft_each" ] || [ -x "$ft_each" ] || chmod u+x "$ft_each"
+    done
 }
 
 # Earlier versions go, but for one that is at work, which may be a tree of which a task has not read all yet: it goes

@@ -3,5 +3,6 @@ if version=$("$FLEET_AGENT_HOME/bin/fleet-demo" version 2>&1); then
     echo ready=yes
 else
     echo ready=no
+    case $version in *[Pp]ermission*) echo code=not-executable ;; esac
     echo "reason=$version"
 fi

@@ -3,5 +3,6 @@ if find_version; then
     echo ready=yes
 else
     echo ready=no
+    case $said in *[Pp]ermission*) echo code=not-executable ;; esac
     echo "reason=${said:-picoclaw prints nothing}"
 fi
