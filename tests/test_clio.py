@@ -221,6 +221,9 @@ def test_what_it_waited_for_shows_when_it_is_ended(bench: Bench, tmp_path: Path,
     result = Deck(bench, tmp_path, tree, endpoint).dispatch("hello", "--timeout", "6").results[0]
     assert result["state"] == "timed-out"
     assert "answered with 429: Rate limit reached." in result["stderr"]
+    assert result["error"]["message"].startswith("The task took longer than 6 s and was ended. CLIO failed: ")
+    assert result["error"]["message"].endswith("answered with 429: Rate limit reached.")
+    assert result["error"]["guidance"].startswith("Wait a while")
 
 
 def test_what_is_missing_is_said_before_any_connection(bench: Bench, tmp_path: Path, endpoint: Models) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from fleet_tasks.actions.stage import Clock, Stage, failed, guidance_values, result
-from fleet_tasks.agents.contract import Agent, Outcome
+from fleet_tasks.agents.contract import REFUSED, Agent, Outcome
 from fleet_tasks.capture import Capture
 from fleet_tasks.conversation import Said
 from fleet_tasks.errors import Cancelled, ConnectionLost, DeviceError, NotVerified, TimedOut, TransferError
@@ -86,7 +86,7 @@ class Hearing:
             "files": tuple(self._incoming.copies),
             "usage": agent.usage(outcome),
         }
-        problem = self._ended_early() or trouble
+        problem = self._ended_early(outcome) or trouble
         if problem is not None:
             return failed(self.stage, self.job, self.clock, problem, **more)
         verdict = agent.verdict(outcome) or self._missing()
@@ -96,7 +96,7 @@ class Hearing:
         verdict = replace(verdict, guidance=guidance)
         return result(self.stage, self.job, self.clock, State.FAILED, error=verdict, **more)
 
-    def _ended_early(self) -> DeviceError | None:
+    def _ended_early(self, outcome: Outcome) -> DeviceError | None:
         """The error for a task that did not end by itself, or whose processes would not go."""
         ending, name = self.ending, self.stage.device.name
         if ending is None:
@@ -107,7 +107,11 @@ class Hearing:
                 guidance=f"Look: ssh -p {{port}} {{login}} ps -fp {','.join(ending.left)}",
             )
         if ending.why == "timed-out":
-            return TimedOut(f"The task took longer than {self.job.timeout:g} s and was ended.")
+            late = TimedOut(f"The task took longer than {self.job.timeout:g} s and was ended.")
+            said = self.agent.verdict(outcome)
+            if said is not None and said.guidance in REFUSED.values():  # more time would not help: it was refused
+                late = TimedOut(f"{late.message} {said.message}", guidance=said.guidance)
+            return late
         if ending.why == "cancelled":
             return self.stage.stopping.reason or Cancelled("The task was ended.")
         if ending.why == "gone":
