@@ -191,7 +191,8 @@ class CarryingBatch(Carrying):
         for name in uncertain(self._batch, known):
             journal.over(name, State.LOST)
             device = known.open[name]
-            lost = skipped(run, tasks[name], "connection-lost", f"It was begun on {device} and may have run there.")
+            why = f"It was begun on {device} and may have run there."
+            lost = skipped(run, tasks[name], "connection-lost", why, "If it did not, do it again", " --rerun lost")
             yield replace(lost, state=State.LOST, device=device, attempts=known.tries[name])
         if self._history is None or not self._batch.continues:
             return
@@ -200,7 +201,8 @@ class CarryingBatch(Carrying):
             if name not in told and state is not State.LOST:
                 kept = answer(self._answers, name)
                 said = kept.read_bytes() if kept.is_file() else b""
-                unseen = skipped(run, tasks[name], "cancelled", "It ended as we were killed; only its state is known.")
+                why = "It ended as we were killed; only its state is known."
+                unseen = skipped(run, tasks[name], "cancelled", why, "Do it again with", " --rerun failed")
                 error = None if state is State.DONE else unseen.error
                 found = replace(unseen, device=known.devices.get(name, ""), attempts=known.tries.get(name, 0))
                 yield replace(found, state=state, stdout=said, error=error)

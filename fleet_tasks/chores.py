@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,10 @@ from fleet_tasks.batch.tasks import REDUCE, Task, TaskError, fill, has_places, o
 from fleet_tasks.devices import Device
 from fleet_tasks.errors import RequestError
 from fleet_tasks.fleet import Fleet
-from fleet_tasks.jobs import Action, Job, Send
+from fleet_tasks.jobs import Action, Fetch, Job, Send
 from fleet_tasks.plans import Part, Wish, dispatch_jobs, fetches
+
+_GLOB = frozenset("*?[")
 
 Kind = tuple[str | None, str | None, float | None]
 """What tasks may differ in that matters to a device: agent, model, timeout."""
@@ -41,7 +44,7 @@ class Chores:
             self._wished(task),
             task=_text(task, part.agent, places),
             send=(*task.send, *given),
-            fetch=fetches(dict.fromkeys((*task.fetch, *task.expect))),
+            fetch=fetched(task),
             into=str(self._into / task.id),
         )
         jobs = dispatch_jobs(device, wish, part, self._grace)
@@ -68,7 +71,7 @@ class Chores:
                 for agent in agents if has_places(task.task) else ():
                     _text(task, agent, {**task.places(), "device": device})
                 if task.fetch or task.expect:
-                    fetches((*task.fetch, *task.expect))
+                    fetched(task)
             except RequestError as error:
                 raise TaskError(number, f"The task {task.id}: {error}") from error
 
@@ -97,6 +100,34 @@ class Chores:
             model=task.model or wish.model,
             timeout=task.timeout or wish.timeout,
         )
+
+
+def fetched(task: Task) -> tuple[Fetch, ...]:
+    """What is brought here of a task: what it says, and what is expected, each in one place.
+
+    What lies in a folder that is brought is expected there; of two files with one name, each keeps its whole path.
+    Raises RequestError.
+    """
+    said = list(fetches(dict.fromkeys(task.fetch)))
+    expected = [each for each in fetches(dict.fromkeys(task.expect)) if each not in said]
+    names = Counter(each.remote.rpartition("/")[2] for each in expected)
+    for each in expected:
+        if each.name or not _GLOB.isdisjoint(each.remote):
+            said.append(each)
+            continue
+        path, name = each.remote.removeprefix("./"), each.remote.rpartition("/")[2]
+        inside = next((_inside(folder, path) for folder in said if _inside(folder, path)), "")
+        twice = names[name] > 1 and not path.startswith(("/", "~")) and ".." not in path.split("/")
+        said.append(Fetch(each.remote, inside or (path if twice else "")))
+    return tuple(said)
+
+
+def _inside(folder: Fetch, path: str) -> str:
+    """Where a file is here that lies in a folder which is brought; nothing when it does not."""
+    top = folder.remote.removeprefix("./").rstrip("/")
+    if not top or not path.startswith(f"{top}/") or not _GLOB.isdisjoint(top):
+        return ""
+    return (folder.name.rstrip("/") or top.rpartition("/")[2]) + path[len(top) :]
 
 
 def _kind(task: Task) -> Kind:

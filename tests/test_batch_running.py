@@ -228,6 +228,32 @@ tasks:
     assert states(shown) == found
 
 
+def test_what_is_expected_has_one_place_and_its_folder_another_none(bench: Bench, place: Path) -> None:
+    make = "mkdir a b; echo A >a/out; echo B >b/out"
+    tasks = lines(
+        {"id": "brought", "task": make, "fetch": ["a", "./b=c"], "expect": ["a/out", "b/out"]},
+        {"id": "alone", "task": make, "expect": ["a/out", "b/out"]},
+        {"id": "one", "task": make, "expect": ["a/out"]},
+        {"id": "wanting", "task": make, "fetch": ["a"], "expect": ["a/out", "a/none"]},
+        {"id": "after", "task": "true", "after": ["wanting"]},
+    )
+    said = batch(bench, place, "-d", "d1", "--into", "back", given=tasks)
+    assert states(said) == {
+        "brought": "done", "alone": "done", "one": "done", "wanting": "failed", "after": "skipped"
+    }, said.stdout  # fmt: skip
+    files = [file for file in (place / "back").rglob("*") if file.is_file()]
+    there = {str(file.relative_to(place / "back")): file.read_text() for file in files}
+    assert there == {
+        "brought/a/out": "A\n", "brought/c/out": "B\n", "alone/a/out": "A\n", "alone/b/out": "B\n",
+        "one/out": "A\n", "wanting/a/out": "A\n",
+    }  # fmt: skip
+    errors = {result["task_id"]: result["error"] for result in said.results}
+    run = said.document["run"]
+    assert errors["wanting"]["message"] == "The task left no a/none."
+    assert errors["wanting"]["guidance"] == f"See what it said: fleet history.show --run {run}"
+    assert errors["after"]["guidance"] == f"Do it again, and this then: fleet resume --run {run} --rerun failed"
+
+
 def test_lines_on_standard_input_with_slots(bench: Bench, place: Path) -> None:
     tasks = lines(*({"task": "echo s >>~/at; sleep 0.3; echo e >>~/at"} for _ in range(6)))
     said = batch(bench, place, "-d", "d1", "--slots", "3", given=tasks)

@@ -122,4 +122,5 @@ class Hearing:
         if not self._incoming.absent:
             return None
         wanted = ", ".join(self.job.fetch[index - 1].remote for index in self._incoming.absent)
-        return TransferError(f"The task left no {wanted}.").problem(**guidance_values(self.stage))
+        guidance = f"See what it said: fleet history.show --run {self.stage.run}"
+        return TransferError(f"The task left no {wanted}.", guidance=guidance).problem(**guidance_values(self.stage))

@@ -224,15 +224,18 @@ def not_begun(
     """Results for the tasks that never began: those whose forerunners failed, and the rest."""
     for task in blocked:
         waited = ", ".join(task.after[:3]) + ("..." if len(task.after) > 3 else "")
-        yield skipped(run, task, "dependency-failed", f"What {task.id} comes after ({waited}) did not succeed.")
+        because = f"What {task.id} comes after ({waited}) did not succeed."
+        yield skipped(run, task, "dependency-failed", because, "Do it again, and this then", " --rerun failed")
     for task in left:
         reason = why(task)
         result = skipped(run, task, reason.code, reason.message)
         yield replace(result, state=State.UNREACHABLE) if isinstance(reason, ConnectError) else result
 
 
-def skipped(run: str, task: Task, code: str, message: str) -> Result:
-    """A result for a task of a run that no device was given."""
-    problem = Problem(code, message, f"Go on later with: fleet resume --run {run}")
+def skipped(
+    run: str, task: Task, code: str, message: str, way: str = "Go on later with", again: str = ""
+) -> Result:
+    """A result for a task of a run that no device was given; ``way`` and ``again`` say what resume would do."""
+    problem = Problem(code, message, f"{way}: fleet resume --run {run}{again}")
     return Result("", "", Action.DISPATCH.value, State.SKIPPED, agent=task.agent, task_id=task.id, started=now(),
                   attempts=0, error=problem)  # fmt: skip
