@@ -60,8 +60,7 @@ class CarryingBatch(Carrying):
                         self._plan_history()
                     yield self._record(item) if isinstance(item, Result) else item
             blocked, left = self._queue.blocked, self._queue.left()
-            for result in not_begun(batch.run, blocked, left, lambda task: self._why(shop, task)):
-                yield self._record(result)
+            yield from self._record_all(list(not_begun(batch.run, blocked, left, lambda task: self._why(shop, task))))
 
     def _write_down(self, journal: Journal, shop: Workshop) -> None:
         """Writes a new batch down while the devices are logged in to; nothing of it is taken before."""
@@ -208,10 +207,14 @@ class CarryingBatch(Carrying):
                 yield replace(found, state=state, stdout=said, error=error)
 
     def _record(self, result: Result) -> Result:
-        self._plan_history()
-        if self._history is not None:
-            self._history.record(self._plan.run, result)
-        return result
+        return self._record_all([result])[0]
+
+    def _record_all(self, results: list[Result]) -> list[Result]:
+        if results:
+            self._plan_history()
+            if self._history is not None:
+                self._history.record_all(self._plan.run, results)
+        return results
 
 
 def carry_out(fleet: Fleet, batch: Batch) -> Iterator[Progress | Chunk | Result | Report]:
