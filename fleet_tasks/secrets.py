@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fleet_tasks.errors import RequestError, SecretMissing
 from fleet_tasks.quoting import disguises
+from fleet_tasks.ranges import fold
 from fleet_tasks.record import record
 from fleet_tasks.registry import SecretSource
 
@@ -61,17 +62,23 @@ class Need:
 
 def find(needs: Iterable[Need], sources: Mapping[str, SecretSource], environ: Mapping[str, str]) -> dict[str, Secret]:
     """The secrets that are needed, each looked up once; raises SecretMissing with all that are nowhere."""
-    found: dict[str, Secret] = {}
-    missing = []
-    for need in needs:
-        if need.secret not in found:
-            found[need.secret] = secret = look(need.secret, sources, environ)
-            if secret.nowhere:
-                who = f"The agent {need.agent} on {need.device} needs {need.secret}"
-                missing.append(f"{who}, and it was not found in {secret.nowhere}.")
+    needs = tuple(dict.fromkeys(needs))
+    found = {name: look(name, sources, environ) for name in dict.fromkeys(need.secret for need in needs)}
+    missing = [_missing(secret, needs) for secret in found.values() if secret.nowhere]
     if missing:
         raise SecretMissing(" ".join(missing))
     return found
+
+
+def _missing(secret: Secret, needs: Iterable[Need]) -> str:
+    """Every agent that needs it, with its devices, and where it was looked for."""
+    devices: dict[str, list[str]] = {}
+    for need in needs:
+        if need.secret == secret.name:
+            devices.setdefault(need.agent, []).append(need.device)
+    who = " and ".join(f"{agent} on {fold(names)}" for agent, names in devices.items())
+    one = "The agent {} needs" if len(devices) == 1 else "The agents {} need"
+    return f"{one.format(who)} {secret.name}, and it was not found in {secret.nowhere}."
 
 
 def look(name: str, sources: Mapping[str, SecretSource], environ: Mapping[str, str]) -> Secret:

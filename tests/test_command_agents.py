@@ -238,6 +238,19 @@ def test_a_missing_secret_stops_before_any_connection(
     assert "The agent parrot on deck needs NEST_KEY, and it was not found in " in said.stderr
 
 
+def test_a_missing_secret_is_told_with_all_who_need_it(bench: Bench, tmp_path: Path) -> None:
+    names = [bench.device(f"deck{number}").name for number in range(1, 5)]
+    agents = {name: {"dispatch": "echo", "secrets": ["NEST_KEY"]} for name in ("parrot", "rook")}
+    devices = {names[3]: {**bench.device(names[3]).entry, "agent": "rook"}}
+    registry = bench.registry(
+        tmp_path / "fleet.yaml", names[:3], agents=agents, devices=devices, defaults={"agent": "parrot"}
+    )
+    said = fleet(bench, "dispatch", "--all", "--task", "x", "--registry", str(registry))
+    assert (said.code, said.stdout, bench.logins()) == (2, "", 0)
+    who = "The agents parrot on deck[1-3] and rook on deck4 need NEST_KEY, and it was not found in"
+    assert f"{who} the environment variable NEST_KEY." in said.stderr
+
+
 @pytest.mark.parametrize(
     ("how", "ending"),
     [("env", "exit 0"), ("file", "exit 0"), ("command", "exit 0"), ("env", "exit 1"), ("env", "sleep 600")],

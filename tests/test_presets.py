@@ -207,8 +207,10 @@ def test_status_and_check_say_whether_it_is_there_and_logged_in(
         assert "agent ready" not in checks()
     programs(tmp_path / "bin", only=(name,))
     if name in LOGINS:
+        assert checks()["agent"]["found"] == f"{name} is there already"
         found = checks()["agent ready"]
         assert (found["ok"], found["found"]) == (False, f"{name} is not logged in")
+        assert found["guidance"].startswith("Log in there once: ssh -t -p ") and found["guidance"].endswith(f" {name}")
         assert [*deck.device.home.rglob("*")] == []
         (deck.device.home / LOGINS[name]).parent.mkdir(parents=True, exist_ok=True)
         (deck.device.home / LOGINS[name]).write_text('{"key": 1}')
@@ -376,8 +378,10 @@ def test_a_device_that_cannot_install_it_says_so(bench: Bench, tmp_path: Path, n
     assert sentence in error["message"]
     facts = fleet(bench, "status", *words).results[0]["facts"]
     assert (facts["ready"], facts["reason"]) == (False, sentence)
-    crosses = [each for each in fleet(bench, "check", *words).results[0]["facts"]["checks"] if not each["ok"]]
+    checks = fleet(bench, "check", *words).results[0]["facts"]["checks"]
+    crosses = [each for each in checks if not each["ok"]]
     assert ("agent ready", sentence) in [(each["name"], each["found"]) for each in crosses]
+    assert "agent" not in [each["name"] for each in checks], "it is not said that a dispatch would install it"
 
 
 def test_a_program_that_is_there_already_is_neither_copied_nor_removed(

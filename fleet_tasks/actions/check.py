@@ -201,8 +201,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _agent(agent: Agent, heard: _Heard, job: Job) -> Iterator[Check]:
-    if agent.installs:
-        found = "not installed yet; dispatch does it" if heard.missing else "installed"
+    if agent.installs and (found := _presence(heard)):
         yield Check("agent", True, f"{agent.name} {found}", agent.name)
     if heard.said is not None and not (heard.missing and heard.said.values.get("installed") == "no"):
         ready = heard.said.ready
@@ -210,12 +209,22 @@ def _agent(agent: Agent, heard: _Heard, job: Job) -> Iterator[Check]:
         fix = heard.said.values.get("guidance", f"See on {{device}} what {agent.name} says itself.")
         yield Check("agent ready", ready, found, f"{agent.name} can work", fix)
     if wants_model(agent, job.provider):
-        fix = "Name one with --model, or model: in fleet.yaml."
+        fix = "Name one when you dispatch, --model NAME, or model: in fleet.yaml."
         yield Check("model", bool(job.model), job.model or "none", "a model", fix)
     if heard.endpoint is not None:
         reached = not heard.endpoint.startswith("unreachable")
         fix = f"Let {{device}} reach {job.api_base}, or choose another provider."
         yield Check("model endpoint", reached, heard.endpoint, job.api_base or "", fix)
+
+
+def _presence(heard: _Heard) -> str:
+    """Whether it is installed, by us or by somebody else; nothing where it cannot be, which its own words tell."""
+    said = heard.said.values if heard.said is not None else {"installed": "no"}
+    if not heard.missing:
+        return "installed"
+    if "version" in said:
+        return "is there already"
+    return "not installed yet; dispatch does it" if said.get("installed") == "no" else ""
 
 
 def _filled(each: Check, stage: Stage) -> Check:

@@ -23,6 +23,7 @@ echo "version=$version"
 if [ "${FLEET_PROVIDER:-}" = login ] && ! (eval "$login") >/dev/null 2>&1 </dev/null; then
     echo ready=no
     echo "reason=$program is not logged in"
+    echo "guidance=Log in there once: ssh -t -p {port} {login} $program"
 else
     echo ready=yes
 fi
