@@ -231,7 +231,7 @@ def plugin(folder: Path) -> str:
 
 def test_one_whose_script_fails_keeps_nobody_from_going(bench: Bench) -> None:
     deck = installed(bench, "one", "two")
-    describe(bench, "two", one=agent("one", teardown="echo no way; exit 3"))
+    describe(bench, "two", one=agent("one", teardown="echo no way.; exit 3"))
     said = fleet(bench, "teardown", "-d", "deck", "--verify", "-f", "json")
     assert (said.code, said.results[0]["error"]["code"]) == (1, "not-verified")
     assert "one on deck: Its own teardown did not end well: no way." in said.results[0]["error"]["message"]

@@ -78,7 +78,7 @@ def verdict(stage: Stage, job: Job, clock: Clock, checks: list[Check]) -> Result
         return result(stage, job, clock, facts=facts)
     first = crosses[0]
     many = f" (and {len(crosses) - 1} more)" if len(crosses) > 1 else ""
-    problem = Problem("requirement-missing", f"{first.name}: {first.found}{many}.", first.guidance)
+    problem = Problem("requirement-missing", f"{first.name}: {first.found.rstrip('.')}{many}.", first.guidance)
     return result(stage, job, clock, State.FAILED, facts=facts, error=problem)
 
 

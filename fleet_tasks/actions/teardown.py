@@ -110,4 +110,5 @@ def _listen(items: Iterator[Said | Frame], removal: _Removal) -> None:
         elif item.word == "says":
             removal.done = True
             said = saying.listen(items)
-            removal.trouble = f"Its own teardown did not end well: {said.reason}." if said.status else ""
+            why = said.reason.rstrip(".")
+            removal.trouble = f"Its own teardown did not end well: {why}." if said.status else ""
