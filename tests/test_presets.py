@@ -28,6 +28,7 @@ from fleet_tasks.registry import AgentSettings
 from tests.bench import CLEAN_PATH, Bench, BenchDevice
 from tests.bench.fleet import ROOT
 from tests.bench.models import ECHO, Answer, Models, models
+from tests.bench.mounts import mounted
 from tests.bench.programs import programs
 from tests.program import Said, fleet, holding
 
@@ -359,6 +360,82 @@ def test_uv_goes_before_pip(bench: Bench, tmp_path: Path, version: str, code: st
     assert (result["error"] or {"message": result["stdout"]})["message"].endswith(sentence)
     assert fleet(bench, "teardown", *words, "--verify").code == 0
     assert list(deck.home.iterdir()) == []
+
+
+INSTALLERS = {"npm": ("claude", "npm"), "uv": ("llm", "uv"), "pip": ("llm", "python3")}
+"""What installs which agent, by which program."""
+
+
+def installer(bench: Bench, means: str, does: str) -> str:
+    """A PATH of a device which has one installer, that does this in ``$into``, the folder that it is given."""
+    python = f'exec {sys.executable} "$@"'  # a session of the device's may be begun with it, too
+    script = f"""
+case "$*" in --version | "-m pip --version") exit ;; "-c "*) {python} ;; esac
+words=$*
+while [ $# -gt 0 ]; do
+    case $1 in --prefix | --target) into=$2 ;; esac
+    shift
+done
+{does}
+"""
+    others = {} if means == "npm" else {"python3": f'[ "$1" != -m ] && {python}'}
+    return bench.bin(also=("head", "tar"), own={**others, INSTALLERS[means][1]: script})
+
+
+NOSPC = "npm error code ENOSPC\nnpm error nospc ENOSPC: no space left on device, write\nnpm error nospc Clear it up"
+WARNED = "npm warn tar TAR_ENTRY_ERROR ENOSPC: no space left on device, write"
+FILES = ", ".join(f"('tmp/{n}.py', 'lib/{n}.py', '[Errno 28] No space left on device')" for n in range(2_000))
+
+
+@pytest.mark.parametrize(
+    ("means", "says"),
+    [
+        ("npm", f"echo '{NOSPC}' >&2"),
+        ("npm", f"case $words in *--loglevel\\ warn*) echo '{WARNED}' ;; esac; echo 'npm error A log is in _logs'"),
+        ("uv", "echo '  cause: failed to write to file `x`: No space left on device (os error 28)\n\nhint: `x`' >&2"),
+        ("pip", "echo 'ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device' >&2"),
+        ("pip", f'echo "shutil.Error: [{FILES}]" >&2'),
+        ("pip", "echo 'ERROR: Could not install packages due to an OSError: [Errno 122] Disk quota exceeded' >&2"),
+    ],
+    ids=["npm", "npm in a warning", "uv", "pip", "pip of every file", "a quota"],
+)
+def test_an_installer_that_finds_the_disk_full(bench: Bench, tmp_path: Path, means: str, says: str) -> None:
+    deck = bench.device("deck", path=installer(bench, means, f'mkdir -p "$into/half"; {says}; exit 1'))
+    registry = bench.registry(tmp_path / "fleet.yaml", ["deck"])
+    words = ("-d", "deck", "-a", INSTALLERS[means][0], "-f", "json", "--registry", str(registry))
+    error = fleet(bench, "deploy", *words).results[0]["error"]
+    place = deck.home / ".local/share/fleet-tasks/agents" / INSTALLERS[means][0]
+    assert error["code"] == "no-space", error
+    assert error["message"].endswith(f" does not run on deck: there is no space left in {place}")
+    assert error["guidance"] == "Free some space there, or name another folder: home: /path in fleet.yaml"
+    assert list(deck.home.iterdir()) == []
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="No other system gives a session mounts of its own.")
+PUTS = 'mkdir -p "$into/bin" "$into/node_modules/.bin"; echo "echo 1.0" >"$into/node_modules/.bin/claude"'
+FILLS = 'dd if=/dev/zero of="$%s/filler" bs=1024 count=200'
+
+
+@linux
+@pytest.mark.parametrize(
+    ("means", "kind", "does"),
+    [
+        ("npm", "full", PUTS),
+        *[(means, "small", f"{PUTS}; {FILLS % 'TMPDIR'}") for means in INSTALLERS],
+        *[(means, "small", f"{PUTS}; {FILLS % 'into'}; exit 0") for means in ("npm", "pip")],
+    ],
+    ids=["full before", *(f"{means} fills it" for means in INSTALLERS), "npm does not notice", "pip does not notice"],
+)
+def test_a_full_disk_is_named_and_nothing_is_half_installed(
+    bench: Bench, tmp_path: Path, means: str, kind: str, does: str
+) -> None:
+    deck = bench.device("deck", path=installer(bench, means, does))
+    registry = bench.registry(tmp_path / "fleet.yaml", ["deck"])
+    words = ("-d", "deck", "-a", INSTALLERS[means][0], "-f", "json", "--registry", str(registry))
+    with mounted(deck, deck.home, kind) as disk:
+        error = fleet(bench, "deploy", *words).results[0]["error"]
+        left = disk.left()
+    assert (error["code"], left) == ("no-space", []), error
 
 
 @pytest.mark.parametrize(

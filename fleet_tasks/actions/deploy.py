@@ -26,6 +26,7 @@ from fleet_tasks.uploads import answer_ready, expect, told_digests
 log = logging.getLogger(__name__)
 
 REFUSALS: dict[str, type[DeviceError]] = {
+    "no-space": errors.NoSpace,
     "not-executable": errors.NotExecutable,
     "requirement-missing": errors.RequirementMissing,
     "wrong-binary": errors.WrongBinary,

@@ -7,7 +7,8 @@
 
 Every session gets mounts of its own (Linux, as root of a user namespace), so nothing on this machine changes. A disk is
 the folder that it always was, with other rights; a full one is an empty disk of a few pages (a filled one takes names,
-and not a byte), gone with the session, of which ``left`` tells what was on it at the session's end.
+and not a byte; a small one becomes full by what is put there), gone with the session, of which ``left`` tells what was
+on it at the session's end.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _KINDS = {
     "noexec": "mount --bind {at} {at} && mount -o remount,bind,noexec {at}",
     "read-only": "mount --bind {at} {at} && mount -o remount,bind,ro {at}",
     "full": "mount -t tmpfs -o size=8k,mode=700 tmpfs {at}",
+    "small": "mount -t tmpfs -o size=64k,mode=700 tmpfs {at}",
     "filled": "mount -t tmpfs -o size=4k,mode=700 tmpfs {at} && (echo >{at}/filler)",
 }
 _LOGIN = """\
