@@ -438,6 +438,26 @@ def test_a_full_disk_is_named_and_nothing_is_half_installed(
     assert (error["code"], left) == ("no-space", []), error
 
 
+@linux
+@pytest.mark.parametrize(("means", "shell"), [("npm", "dash"), ("uv", "bash"), ("pip", "busybox")])
+def test_a_home_where_nothing_may_be_executed_is_named(bench: Bench, tmp_path: Path, means: str, shell: str) -> None:
+    path = installer(bench, means, f"echo called >{tmp_path}/called")
+    (Path(path) / "sh").unlink()
+    (Path(path) / "sh").symlink_to(Path(bench.bin(sh=shell)) / "sh")
+    deck = bench.device("deck", path=path)
+    registry = bench.registry(tmp_path / "fleet.yaml", ["deck"])
+    name = INSTALLERS[means][0]
+    words = ("-d", "deck", "-a", name, "-f", "json", "--registry", str(registry))
+    with mounted(deck, deck.home, "noexec") as disk:
+        error = fleet(bench, "deploy", *words).results[0]["error"]
+        left = disk.left()
+    place = deck.home / ".local/share/fleet-tasks/agents" / name
+    assert (error["code"], left) == ("not-executable", []), error
+    assert error["message"] == f"{name} does not run on deck: {name} may not be executed in {place}: Permission denied"
+    assert error["guidance"] == "Name a folder that allows it: home: /path in fleet.yaml"
+    assert not (tmp_path / "called").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

@@ -52,10 +52,13 @@ fi
 
 find_means || refuse requirement-missing "$reason"
 
-# Nothing is fetched to where there is no room.
+# Nothing is fetched to where there is no room, or where it could not be run. An empty line is a script that names nobody
+# to run it, so the only one to object is the system.
 place=${FLEET_AGENT_HOME%/*}
 line=$FLEET_AGENT_HOME/.line
 takes_a_line || no_room
+chmod 700 "$line"
+said=$("$line" 2>&1) || refuse not-executable "$program may not be executed in $place: ${said##*: }"
 rm -f "$line"
 
 # What an installer puts aside is where home: says, too, and goes with the rest.
