@@ -344,10 +344,12 @@ def _fields(part: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str, st
 
 
 def _type(value: Mapping[str, Any]) -> str:
-    """A field's type in words: ``text or null``, ``list of [result](#result)``."""
+    """A field's type in words: ``text or null``, ``list of [result](#json-result)``."""
     if "$ref" in value:
         name = value["$ref"].rpartition("/")[2]
-        return {"run": "text", "time": "text", "state": "[state](#states)"}.get(name, f"[{name}](#json-{name})")
+        return {"run": "text", "time": "text", "state": "[state](#states)"}.get(
+            name, f"[{name.replace('_', ' ')}](#json-{name})"
+        )
     if "oneOf" in value:
         return " or ".join(sorted(map(_type, value["oneOf"]), key="null".__eq__))
     if "const" in value:

@@ -10,10 +10,11 @@ import jsonschema
 import pytest
 
 from fleet_tasks import errors, formats
-from fleet_tasks.devices import Device, Group
+from fleet_tasks.devices import Group
 from fleet_tasks.formats.json import document, schema
 from fleet_tasks.history import RunSummary
 from fleet_tasks.results import FileCopy, State, Usage
+from fleet_tasks.tasks.registry import DeviceRow
 from tests.showing import STARTED, Pipes, problem, report, result
 
 STATUS = {
@@ -56,7 +57,7 @@ def test_real_output_is_valid(format: str) -> None:
 
 def test_listings_are_valid() -> None:
     run = RunSummary(report().run, "dispatch", STARTED, 1.0, {**{state.value: 0 for state in State}, "exit_code": 0})
-    for kind, row in (("runs", run), ("devices", Device("a", "b")), ("groups", Group("g", ("a",), ("a",)))):
+    for kind, row in (("runs", run), ("devices", DeviceRow("a", "b")), ("groups", Group("g", ("a",), ("a",)))):
         pipes = Pipes()
         formats.listing(kind, [row], "json", pipes)
         validate(json.loads(pipes.shown))

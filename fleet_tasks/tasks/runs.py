@@ -18,12 +18,12 @@ from fleet_tasks.jobs import Action
 from fleet_tasks.options import Connecting, Following, Limits, Output, RunChoice, Stopped, Targets, Where
 from fleet_tasks.plans import Wish
 from fleet_tasks.record import record
-from fleet_tasks.results import Report, Result, State
+from fleet_tasks.results import Report, Result, State, exit_code
 
 
 @record
 class RunRow:
-    """A run that devices know of: its summary counts them by state."""
+    """A run that devices know of: its summary counts them by state, and holds the exit code that makes."""
 
     run: str
     command: str
@@ -178,7 +178,6 @@ def _rows(results: Iterable[Result]) -> list[RunRow]:
     rows = []
     for run, parts in sorted(found.items(), reverse=True):
         head = known.get(run)
-        states = [state for _, state, _ in parts]
         rows.append(
             RunRow(
                 run=run,
@@ -186,7 +185,13 @@ def _rows(results: Iterable[Result]) -> list[RunRow]:
                 started=head.started if head else min(started for *_, started in parts),
                 seconds=head.seconds if head else None,
                 devices=tuple(device for device, *_ in parts),
-                summary={state.value: states.count(state.value) for state in State},
+                summary=_summary([State(state) for _, state, _ in parts]),
             )
         )
     return rows
+
+
+def _summary(states: list[State]) -> dict[str, int]:
+    """The same fields as history's, so that one reader serves both."""
+    code = exit_code([Result("", "", "", state) for state in states])
+    return {**{state.value: states.count(state) for state in State}, "exit_code": code}
