@@ -18,14 +18,19 @@ _COLUMNS = {
     "devices": ("name", "host", "user", "port", "agent", "model", "arch", "tags", "description"),
     "groups": ("name", "devices", "description"),
 }
+_SPARE = {"plan": ("timeout", "model", "agent", "devices", "jobs", "after", "host")}
 
 
 @record
 class Grid:
-    """A table: its column names and its rows, every cell one harmless line."""
+    """A table: its column names and its rows, every cell one harmless line.
+
+    Where its last column is the one that matters, ``spare`` are those that a narrow screen does without, in this order.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    spare: tuple[str, ...] = ()
 
 
 @record
@@ -52,7 +57,8 @@ def of_listing(listing: Listing) -> Grid:
     known = _COLUMNS.get(listing.kind) or tuple(dict.fromkeys(key for record in records for key in record))
     wide = [tuple(cell(record.get(column), column) for column in known) for record in records]
     kept = [place for place, _ in enumerate(known) if not wide or place == 0 or any(row[place] for row in wide)]
-    return Grid(tuple(known[place] for place in kept), tuple(tuple(row[place] for place in kept) for row in wide))
+    columns, rows = tuple(known[place] for place in kept), tuple(tuple(row[place] for place in kept) for row in wide)
+    return Grid(columns, rows, _SPARE.get(listing.kind, ()))
 
 
 def values(row: Any) -> Mapping[str, Any]:
@@ -98,7 +104,8 @@ def _answers(results: Iterable[Result]) -> Grid:
         for result in results
     )
     task = ("task",) if any(result.task_id for result in results) else ()
-    return Grid(("device", *task, "state", "exit", "seconds", "answer"), _even(rows, task))
+    columns = ("device", *task, "state", "exit", "seconds", "answer")
+    return Grid(columns, _even(rows, task), ("seconds", "exit"))
 
 
 def _even(rows: tuple[tuple[str, ...], ...], task: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
@@ -164,4 +171,4 @@ def _checks(results: Iterable[Result]) -> Grid:
             )  # fmt: skip
         if result.error and not checks(result):
             rows.append((name, result.error.code, "no", cell(result.error.message), "", cell(result.error.guidance)))
-    return Grid(("device", "check", "ok", "found", "wanted", "fix"), tuple(rows))
+    return Grid(("device", "check", "ok", "found", "wanted", "fix"), tuple(rows), ("wanted", "found"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fleet_tasks.formats import grid
 from fleet_tasks.formats.grid import Grid, Listing
@@ -13,6 +14,13 @@ from fleet_tasks.formats.streams import Streams
 from fleet_tasks.results import Report, Result
 
 _GAP = "  "
+_READABLE = 20
+"""What the last column keeps, however long the names before it are."""
+_SHORTEST = 4
+"""What a name keeps."""
+_SHORT = 8
+"""Numbers no longer than this are not cut: with its end cut off one would be another number."""
+_NUMBER = re.compile(r"([\d.]+)?")
 
 
 class Table:
@@ -46,11 +54,38 @@ def write_listing(listing: Listing, streams: Streams) -> None:
 
 
 def write(table: Grid, streams: Streams) -> None:
-    """Print a table; on a terminal its lines are cut at the edge instead of wrapped."""
+    """Print a table; on a terminal it is narrowed, and its lines are cut at the edge instead of wrapped."""
     width = shutil.get_terminal_size().columns if streams.terminal else 0
-    head = Grid(table.columns, (tuple(column.upper() for column in table.columns), *table.rows))
+    head = Grid(table.columns, (tuple(column.upper() for column in table.columns), *table.rows), table.spare)
+    if width and head.spare:
+        head = narrowed(head, width)
     for number, line in enumerate(lines(head)):
         streams.text(cut(line, width), style="" if number else "bold")
+
+
+def narrowed(table: Grid, width: int) -> Grid:
+    """A table, its heads among its rows, whose last column can be read: the widest others are cut.
+
+    Where that does not do, what can be spared is left out.
+    """
+    columns = dict(zip(table.columns, zip(*table.rows, strict=True), strict=True))
+    widths = {name: max(map(cells, column)) for name, column in columns.items()}
+    last = table.columns[-1]
+    least = {name: _least(columns[name][1:], widths[name]) for name in columns} | {last: min(widths[last], _READABLE)}
+    spare = [name for name in table.spare if name in least and name != last]
+    while spare and sum(least.values()) + len(_GAP) * (len(least) - 1) > width:
+        del least[spare.pop(0)]
+    room = width - len(_GAP) * (len(least) - 1) - least.pop(last)
+    most = max(widths.values())
+    while most and sum(max(fewest, min(widths[name], most)) for name, fewest in least.items()) > room:
+        most -= 1
+    short = [[cut(text, max(fewest, most)) for text in columns[name]] for name, fewest in least.items()]
+    return Grid((*least, last), tuple(zip(*short, columns[last], strict=True)))
+
+
+def _least(texts: Sequence[str], width: int) -> int:
+    """How narrow a column may become."""
+    return width if width <= _SHORT and all(map(_NUMBER.fullmatch, texts)) else min(width, _SHORTEST)
 
 
 def lines(table: Grid) -> Iterator[str]:
