@@ -44,6 +44,17 @@ def is_name(text: str) -> bool:
     return bool(_NAME.fullmatch(text)) and text.lower() != "all"
 
 
+def unfit(name: str) -> str:
+    """Why nothing may be called so, as the end of a sentence."""
+    if name.lower() == "all":
+        return "it is kept: every device is --all"
+    if not name:
+        return "it is empty"
+    if len(name) > 128:
+        return "128 characters are the most"
+    return "letters, digits, dots, dashes and underscores make one, a letter or digit first"
+
+
 def split(text: str) -> tuple[str, ...]:
     """The parts of a comma list; commas inside brackets belong to their range."""
     parts: list[str] = []
@@ -73,7 +84,7 @@ def names(text: str) -> tuple[str, ...]:
     meant = expand(text)
     for name in meant:
         if not is_name(name):
-            raise RequestError(f"{shown(name)} is no name{_why(name)}.")
+            raise RequestError(f"{shown(name)} is no name; {unfit(name)}.")
     return meant
 
 
@@ -131,13 +142,3 @@ def _span(part: str, text: str) -> _Span:
     if (padded or last.startswith("0")) and len(first) != len(last):
         raise RequestError(f"{shown(text)} needs as many digits at both ends of [{part}].")
     return _Span(int(first), int(last), len(first) if padded else 1)
-
-
-def _why(name: str) -> str:
-    if name.lower() == "all":
-        return "; every device is --all"
-    if not name:
-        return "; it is empty"
-    if len(name) > 128:
-        return "; 128 characters are the most"
-    return "; letters, digits, dots, dashes and underscores make one, a letter or digit first"

@@ -199,6 +199,7 @@ def test_groups_are_made_and_unmade(path: Path) -> None:
         (lambda path: editing.create_group(path, "some"), "There is a group 'some' already"),
         (lambda path: editing.create_group(path, "a"), "groups.a: a is a device already"),
         (lambda path: editing.create_group(path, "x y"), "is no name for a group"),
+        (lambda path: editing.create_group(path, "all"), "'all' is no name for a group; it is kept: every device is"),
         (lambda path: editing.create_group(path, "x", members=["nobody"]), "no device or group 'nobody'"),
         (lambda path: editing.delete_group(path, "sum"), "no group 'sum'"),
         (lambda path: editing.add_members(path, "lines", ["aa", "lab04"]), "There is no device or group"),

@@ -22,7 +22,7 @@ def read_groups(spot: Spot | None, devices: Mapping[str, Device], origins: Mappi
     written = {}
     for at, key, value in spots.entries(spot) if spot else ():
         if not ranges.is_name(key):
-            raise at.wrong(f"{ranges.shown(key)} is no name for a group: letters, digits, dots, dashes, underscores.")
+            raise at.wrong(f"{ranges.shown(key)} is no name for a group; {ranges.unfit(key)}.")
         if key in origins:
             raise at.wrong(f"{key} is a device already, on line {origins[key].node.line}.")
         written[key] = _written(at, value)

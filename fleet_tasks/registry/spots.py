@@ -217,5 +217,5 @@ def name(spot: Spot) -> str:
     """A name, and only one."""
     value = text(spot)
     if not ranges.is_name(value):
-        raise spot.wrong(f"{ranges.shown(value)} is no name: letters, digits, dots, dashes and underscores.")
+        raise spot.wrong(f"{ranges.shown(value)} is no name; {ranges.unfit(value)}.")
     return value
