@@ -100,7 +100,11 @@ def test_a_wrong_file_is_refused_with_its_line(text: str, line: int, sentence: s
 @pytest.mark.parametrize(
     ("bad", "sentence"),
     [
-        ('{"task": ', "no JSON object"),
+        ('{"task": ', "This line is no JSON object: Expecting value at column 10."),
+        (' {"task": "a\tb"}', "This line is no JSON object: Invalid control character at column 13."),
+        ('{"task": "x"} y', "This line is no JSON object: Extra data at column 15."),
+        (f'{{"task": "x", "timeout": {"9" * 5000}}}', "no JSON object: a number of 5,000 digits is too long."),
+        (f'{{"task": "x", "retries": -{"9" * 5000}}}', "no JSON object: a number of 5,000 digits is too long."),
         ('{"id": "a", "task": "x"}', "Two tasks"),
         ('{"task": "x", "task": "y"}', "twice"),
         ("[1]", "mapping"),
@@ -114,6 +118,7 @@ def test_a_wrong_line_is_named(bad: str, sentence: str, tmp_path: Path) -> None:
     with pytest.raises(RegistryError) as caught:
         read(Source("standard input", text, lines=True), tmp_path)
     assert str(caught.value).startswith("standard input:3") and sentence in str(caught.value)
+    assert "line 1" not in str(caught.value)
 
 
 def test_a_file_of_nothing_is_refused(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def spot(name: str, line: int, value: Any) -> Spot:
 
 def values(text: str, name: str) -> Iterator[tuple[int, Any]]:
     """The number of each line that is not empty, and its value; raises RegistryError for one that is no JSON."""
-    decoder = json.JSONDecoder(object_pairs_hook=_unrepeated)
+    decoder = json.JSONDecoder(object_pairs_hook=_unrepeated, parse_int=_whole)
     # splitlines() would also divide at U+2028 and its kin, which JSON lets stand in a text.
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -34,7 +34,7 @@ def values(text: str, name: str) -> Iterator[tuple[int, Any]]:
             if end != len(line):
                 value = decoder.decode(line)
         except ValueError as error:
-            raise RegistryError(f"This line is no JSON object: {error}.", Place(name, number)) from error
+            raise RegistryError(f"This line is no JSON object: {_why(error)}.", Place(name, number)) from error
         except RecursionError as error:
             raise RegistryError(_DEEP, Place(name, number)) from error
         yield number, value
@@ -45,6 +45,20 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a key stands there twice")
     return found
+
+
+def _whole(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError as error:  # Python reads no number that would take it long, and gives advice to programmers
+        raise ValueError(f"a number of {len(digits.lstrip('-')):,} digits is too long") from error
+
+
+def _why(error: ValueError) -> str:
+    """What is wrong with a line. Its number is known better here: JSON counts from the line's own beginning."""
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    return f"{error.msg.removesuffix(' at')} at column {error.colno}"
 
 
 def _node(value: Any, line: int) -> Node:
