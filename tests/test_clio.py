@@ -636,6 +636,7 @@ def test_https_needs_curl_or_perls_own(bench: Bench, tmp_path: Path, endpoint: M
     assert facts["ready"] is False and "neither curl nor" in facts["reason"]
     checks = {each["name"]: each for each in deck("check").results[0]["facts"]["checks"]}
     assert checks["agent ready"]["ok"] is False and "neither curl nor" in checks["agent ready"]["found"]
+    assert "agent" not in checks
     error = deck.dispatch("hello").results[0]["error"]
     assert error["code"] == "requirement-missing"
     assert error["guidance"] == "See the whole list: fleet check -d deck -a clio"
@@ -662,8 +663,13 @@ def test_check_misses_a_source_that_is_not_there(bench: Bench, tmp_path: Path, e
 
 
 def test_check_looks_at_perl_and_its_modules(bench: Bench, tmp_path: Path, tree: Path, endpoint: Models) -> None:
-    said = Deck(bench, tmp_path, tree, endpoint)("check")
+    deck = Deck(bench, tmp_path, tree, endpoint)
+    said = deck("check")
     checks = {each["name"]: each for each in said.results[0]["facts"]["checks"]}
+    assert checks["agent"]["found"] == "clio not installed yet; dispatch does it"
+    assert deck("deploy").code == 0
+    after = {each["name"]: each["found"] for each in deck("check").results[0]["facts"]["checks"]}
+    assert after["agent"] == "clio installed"
     assert said.code == 0, [each for each in checks.values() if not each["ok"]]
     assert checks["perl"]["wanted"] == "perl >= 5.16" and checks["perl"]["found"].startswith("5.")
     assert {"perl:JSON::PP", "perl:HTTP::Tiny", "perl:Time::HiRes", "perl:Digest::SHA"} <= set(checks)

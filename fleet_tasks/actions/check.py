@@ -219,12 +219,11 @@ def _agent(agent: Agent, heard: _Heard, job: Job) -> Iterator[Check]:
 
 def _presence(heard: _Heard) -> str:
     """Whether it is installed, by us or by somebody else; nothing where it cannot be, which its own words tell."""
-    said = heard.said.values if heard.said is not None else {"installed": "no"}
     if not heard.missing:
         return "installed"
-    if "version" in said:
-        return "is there already"
-    return "not installed yet; dispatch does it" if said.get("installed") == "no" else ""
+    if heard.said is None or heard.said.values.get("installed") == "no":
+        return "not installed yet; dispatch does it"
+    return "is there already" if heard.said.ready or heard.said.values.get("version") else ""
 
 
 def _filled(each: Check, stage: Stage) -> Check:
