@@ -124,7 +124,7 @@ class Incoming:
                     taken += len(piece)
                     self._notify(b"%s: %d of %d bytes" % (os.fsencode(parts[-1]), taken, size))
                 os.fchmod(file.fileno(), (mode & MODES) | 0o600)
-            self._want_room(parts, digest.hexdigest())
+            fresh = self._want_room(parts, digest.hexdigest())
             os.replace(temporary, parts[-1], src_dir_fd=folder, dst_dir_fd=folder)
         except OSError as error:
             sentence = f"{self._folder / '/'.join(parts)} cannot be written: {error.strerror}."
@@ -132,14 +132,17 @@ class Incoming:
         finally:
             _forget(temporary, folder)
             os.close(folder)
-        local = str(self._folder.joinpath(*parts))
-        self.copies.append(FileCopy(_plain(name), local, taken, digest.hexdigest()))
+        if fresh:
+            local = str(self._folder.joinpath(*parts))
+            self.copies.append(FileCopy(_plain(name), local, taken, digest.hexdigest()))
 
-    def _want_room(self, parts: list[str], digest: str) -> None:
-        """Raises TransferError when another file of this conversation has that place already."""
+    def _want_room(self, parts: list[str], digest: str) -> bool:
+        """Whether nothing is there yet; raises TransferError when another file of this conversation is."""
         name = "/".join(parts)
+        fresh = name not in self._taken
         if self._taken.setdefault(name, digest) != digest:
             raise TransferError(f"Two files would both be {self._folder / name}: name one with --fetch REMOTE=NAME.")
+        return fresh
 
     def _open_folder(self, parts: list[str], mode: int = 0o755) -> int:
         """A handle on the folder ``parts``, made where missing, with that mode; no part may be a link."""

@@ -247,6 +247,8 @@ def test_what_is_expected_has_one_place_and_its_folder_another_none(bench: Bench
         "brought/a/out": "A\n", "brought/c/out": "B\n", "alone/a/out": "A\n", "alone/b/out": "B\n",
         "one/out": "A\n", "wanting/a/out": "A\n",
     }  # fmt: skip
+    copies = [copy["local"] for result in said.results for copy in result["files"]]
+    assert sorted(copies) == sorted(f"back/{name}" for name in there), "each is told once"
     errors = {result["task_id"]: result["error"] for result in said.results}
     run = said.document["run"]
     assert errors["wanting"]["message"] == "The task left no a/none."

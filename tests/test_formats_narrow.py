@@ -55,15 +55,22 @@ def test_why_a_task_failed_can_be_read(width: int, failed: Report, monkeypatch: 
 def test_the_names_are_narrowed_first_and_numbers_are_whole_or_not_there(
     failed: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert seen(62, monkeypatch, whole=failed)[:2] == [
-        "DEVICE  TASK       STATE   EXIT  SECONDS  ANSWER",
-        "lab01   summaris…  failed  3     1234.5   The disk of it is f…",
+    assert seen(64, monkeypatch, whole=failed)[:2] == [
+        "DEVICE  TASK         STATE   EXIT  SECONDS  ANSWER",
+        "lab01   summa…day-0  failed  3     1234.5   The disk of it is f…",
     ]
-    assert seen(47, monkeypatch, whole=failed)[:2] == [
-        "DEVI…  TASK   STATE  EXIT  ANSWER",
-        "lab01  summ…  fail…  3     The disk of it is f…",
-    ]
-    assert seen(40, monkeypatch, whole=failed)[0].split() == ["DEV…", "TASK", "STA…", "ANSWER"]
+    assert seen(60, monkeypatch, whole=failed)[1] == "lab01   summaris…f-day-0  failed  3     The disk of it is f…"
+    assert seen(47, monkeypatch, whole=failed)[1] == "lab01   summ…ay-0  failed  The disk of it is f…"
+    assert seen(40, monkeypatch, whole=failed)[0].split()[-1] == "ANSWER"
+
+
+@given(st.text(), st.integers(1, 30))
+def test_a_name_that_is_too_long_keeps_its_beginning_and_its_end(name: str, width: int) -> None:
+    short = table.pinched(name, width)
+    assert table.cells(short) <= width
+    if short != name:
+        begin, _, end = short.partition("…")
+        assert name.startswith(begin) and (name.endswith(end) or "…" in name)
 
 
 def test_what_fits_is_as_it_is_without_a_terminal(failed: Report, monkeypatch: pytest.MonkeyPatch) -> None:

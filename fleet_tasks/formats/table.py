@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from fleet_tasks.formats import grid
 from fleet_tasks.formats.grid import Grid, Listing
@@ -18,6 +18,8 @@ _READABLE = 20
 """What the last column keeps, however long the names before it are."""
 _SHORTEST = 4
 """What a name keeps."""
+_TOLD = 10
+"""What a name keeps for as long as there is a column to spare."""
 _SHORT = 8
 """Numbers no longer than this are not cut: with its end cut off one would be another number."""
 _NUMBER = re.compile(r"([\d.]+)?")
@@ -73,14 +75,31 @@ def narrowed(table: Grid, width: int) -> Grid:
     last = table.columns[-1]
     least = {name: _least(columns[name][1:], widths[name]) for name in columns} | {last: min(widths[last], _READABLE)}
     spare = [name for name in table.spare if name in least and name != last]
-    while spare and sum(least.values()) + len(_GAP) * (len(least) - 1) > width:
+    while spare and sum(max(few, min(widths[name], _TOLD)) for name, few in least.items()) > _room(least, width):
         del least[spare.pop(0)]
-    room = width - len(_GAP) * (len(least) - 1) - least.pop(last)
+    room = _room(least, width) - least.pop(last)
     most = max(widths.values())
     while most and sum(max(fewest, min(widths[name], most)) for name, fewest in least.items()) > room:
         most -= 1
-    short = [[cut(text, max(fewest, most)) for text in columns[name]] for name, fewest in least.items()]
+    short = [[pinched(text, max(fewest, most)) for text in columns[name]] for name, fewest in least.items()]
     return Grid((*least, last), tuple(zip(*short, columns[last], strict=True)))
+
+
+def _room(columns: Collection[str], width: int) -> int:
+    """What the gaps between so many columns leave of a width."""
+    return width - len(_GAP) * (len(columns) - 1)
+
+
+def pinched(text: str, width: int) -> str:
+    """A name in at most ``width`` columns, with its beginning and its end: many differ by that alone."""
+    if cells(text) <= width:
+        return text
+    end = ""
+    while cells(end) < (width - 1) // 2:
+        end = text[-len(end) - 1 :]
+    while cells(end) > (width - 1) // 2:
+        end = end[1:]
+    return cut(text, width - cells(end)) + end
 
 
 def _least(texts: Sequence[str], width: int) -> int:
